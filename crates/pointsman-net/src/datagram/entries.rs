@@ -10,7 +10,7 @@ use pointsman_os::datagram::Offload;
 use super::decide::Leaves;
 use super::hold_queue::HoldQueue;
 use super::nat::{Client, FlowKey, MappingKey, Nat, Seconds};
-use super::quota::{FlowPermit, OwnWay};
+use super::quota::{FlowPermit, WayPermit};
 use super::waiting::Waiting;
 use crate::group::Watch;
 use crate::ledger::Ticket;
@@ -65,8 +65,8 @@ pub(super) struct MappingEntry {
     pub(super) offload: Arc<Offload>,
     /// The flow that has it for itself is answered from wherever the answer comes.
     pub(super) is_own: bool,
-    /// Its place among the ways that flows have for themselves.
-    pub(super) _place: Option<OwnWay>,
+    /// What it takes, where it is by servers.
+    pub(super) _place: Option<WayPermit>,
     /// What comes back goes to nobody.
     pub(super) one_way: bool,
     /// Connections that the way lives as long as.
@@ -80,19 +80,18 @@ pub(super) type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A way that is being opened, with the flows that wait for it.
 #[derive(Debug)]
 pub(super) struct Opening {
-    pub(super) client: Client,
     pub(super) way: DatagramWay,
     pub(super) number: u64,
     pub(super) waiting: Vec<(FlowId, Box<Leaves>)>,
 }
 
-/// A way that was opened, with its place where one flow has it for itself.
-pub(super) type Linked = (Box<Link>, Option<OwnWay>);
+/// A way that was opened, with what it takes where it is by servers.
+pub(super) type Linked = (Box<Link>, Option<WayPermit>);
 
 /// What a task came to that this one began.
 #[derive(Debug)]
 pub(super) enum Settled {
     Decided(FlowId, Option<Box<Leaves>>),
-    /// The number of the opening, how many microseconds it took, and what came of it.
-    Linked(u64, u64, Result<Linked, Arc<DialError>>),
+    /// Whose opening it was and its number, how many microseconds it took, and what came of it.
+    Linked((Client, u64), u64, Result<Linked, Arc<DialError>>),
 }

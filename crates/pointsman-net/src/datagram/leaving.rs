@@ -13,8 +13,8 @@ use super::entries::{
     Carried, Ending, FlowId, Linked, MappingEntry, MappingId, Opening, REST, Settled,
 };
 use super::front;
-use super::nat::Seconds;
-use super::quota::{Full, OwnWay};
+use super::nat::{Client, Seconds};
+use super::quota::{Full, WayPermit};
 use super::relay::{CLOSED, Relay, ended};
 use super::scratch::Batch;
 use super::waiting::Waiting;
@@ -36,10 +36,9 @@ impl Relay {
         if let Some(mapping) = self.nat.mapping(client, &leaves.way) {
             return self.carry(flow, mapping, *leaves, batch);
         }
-        let mut openings = self.openings.iter_mut();
-        let opening =
-            openings.find(|opening| opening.client == client && opening.way == leaves.way);
-        if let Some(opening) = opening {
+        let openings = self.openings.get_mut(&client);
+        let mut openings = openings.into_iter().flatten();
+        if let Some(opening) = openings.find(|opening| opening.way == leaves.way) {
             return opening.waiting.push((flow, leaves));
         }
         if leaves.way.is_direct() {
@@ -58,15 +57,14 @@ impl Relay {
                 }
             };
         }
-        let own = match self.own_way(&leaves) {
-            Ok(own) => own,
+        let permit = match self.way_permit(&leaves) {
+            Ok(permit) => permit,
             Err(full) => return self.no_way(flow, leaves, full),
         };
         let number = self.next_opening;
         self.next_opening += 1;
         let (ways, way, tell) = (leaves.ways.clone(), leaves.way.clone(), self.tell.clone());
-        self.openings.push(Opening {
-            client,
+        self.openings.entry(client).or_default().push(Opening {
             way: way.clone(),
             number,
             waiting: vec![(flow, leaves)],
@@ -75,25 +73,34 @@ impl Relay {
             let begun = Instant::now();
             let linked = Box::pin(ways.link(&way)).await;
             let took_us = micros(begun);
-            let linked = linked.map(|link| (Box::new(link), own));
+            let linked = linked.map(|link| (Box::new(link), Some(permit)));
             let linked = linked.map_err(Arc::new);
             // Nobody is left to be told: the association ended meanwhile.
-            let _ = tell.send(Settled::Linked(number, took_us, linked)).await;
+            let _ = tell
+                .send(Settled::Linked((client, number), took_us, linked))
+                .await;
         });
     }
 
     /// A way was opened, or was not.
     pub(super) fn linked(
         &mut self,
-        (number, took_us): (u64, u64),
+        (client, number): (Client, u64),
+        took_us: u64,
         link: Result<Linked, Arc<DialError>>,
         batch: &mut Batch,
     ) {
-        let mut openings = self.openings.iter();
-        let Some(index) = openings.position(|opening| opening.number == number) else {
+        let Some(openings) = self.openings.get_mut(&client) else {
             return;
         };
-        let waiting = self.openings.swap_remove(index).waiting;
+        let mut numbers = openings.iter().map(|opening| opening.number);
+        let Some(index) = numbers.position(|other| other == number) else {
+            return;
+        };
+        let waiting = openings.swap_remove(index).waiting;
+        if openings.is_empty() {
+            self.openings.remove(&client);
+        }
         for (_, leaves) in &waiting {
             leaves.ticket.note(|record| record.took.dial_us = took_us);
         }
@@ -127,11 +134,11 @@ impl Relay {
         }
     }
 
-    /// The place of a way that one flow has for itself.
-    fn own_way(&self, leaves: &Leaves) -> Result<Option<OwnWay>, Full> {
+    /// What a way by servers takes.
+    fn way_permit(&self, leaves: &Leaves) -> Result<WayPermit, Full> {
         let limits = &self.at.generation.spec().datagrams;
-        let is_own = leaves.way.is_own();
-        is_own.then(|| self.at.seat.own_way(limits)).transpose()
+        let way = &leaves.way;
+        self.at.seat.way(way.is_own(), way.servers(), limits)
     }
 
     /// There are too many such ways: refused, on record.

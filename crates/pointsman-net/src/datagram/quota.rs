@@ -61,9 +61,15 @@ struct EvictionRequest {
     leave: AtomicBool,
 }
 
-/// The place of a way that one flow has for itself, and that takes two descriptors or more.
+/// What a way by servers takes besides the place of a flow.
 #[derive(Debug)]
-pub(super) struct OwnWay(Arc<Seat>);
+pub(super) struct WayPermit {
+    seat: Arc<Seat>,
+    /// It takes one of the places of ways that one flow has for itself.
+    is_own: bool,
+    /// Descriptors besides its socket: one for each server.
+    servers: usize,
+}
 
 /// A flow's place.
 #[derive(Debug)]
@@ -240,14 +246,28 @@ impl Seat {
         }
     }
 
-    /// One more way that a flow has for itself.
+    /// One more way by so many servers; `is_own`: a flow has it for itself.
     ///
     /// # Errors
-    /// [`Full`]: there are too many.
-    pub(super) fn own_way(self: &Arc<Self>, limits: &DatagramLimits) -> Result<OwnWay, Full> {
-        let own = self.room.shares().own_way(self.number, limits);
-        own.inspect_err(|full| self.lost(full.loss(), 1))?;
-        Ok(OwnWay(Arc::clone(self)))
+    /// [`Full`]: there are too many of those.
+    pub(super) fn way(
+        self: &Arc<Self>,
+        is_own: bool,
+        servers: usize,
+        limits: &DatagramLimits,
+    ) -> Result<WayPermit, Full> {
+        let mut shares = self.room.shares();
+        if is_own {
+            let own = shares.own_way(self.number, limits);
+            own.inspect_err(|full| self.lost(full.loss(), 1))?;
+        }
+        shares.begin_servers(&self.owner, servers);
+        drop(shares);
+        Ok(WayPermit {
+            seat: Arc::clone(self),
+            is_own,
+            servers,
+        })
     }
 
     /// So many bytes of a datagram are held from now on; `false`: there is no room for them.
@@ -311,9 +331,14 @@ impl Drop for FlowPermit {
     }
 }
 
-impl Drop for OwnWay {
+impl Drop for WayPermit {
     fn drop(&mut self) {
-        self.0.room.shares().end_own_way(&self.0.owner);
+        let owner = &self.seat.owner;
+        let mut shares = self.seat.room.shares();
+        if self.is_own {
+            shares.end_own_way(owner);
+        }
+        shares.end_servers(owner, self.servers);
     }
 }
 

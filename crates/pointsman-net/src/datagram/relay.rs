@@ -4,6 +4,7 @@
 //! whatever ends the relay ends its flows, each with its record; a turn takes a bounded number of datagrams of each
 //! socket.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::entries::{Ending, FlowId, MappingId, Opening, REST, Settled, Table};
 use super::front::Front;
-use super::nat::Seconds;
+use super::nat::{Client, Seconds};
 use super::quota::{Full, Owner, Seat};
 use super::relays::RelayGuard;
 use super::scratch::{Batch, Scratch};
@@ -83,7 +84,8 @@ pub(crate) struct Relay {
     pub(super) stops: bool,
     pub(super) offload: Arc<Offload>,
     pub(super) nat: Table,
-    pub(super) openings: Vec<Opening>,
+    /// Ways that are being opened, by whose they will be.
+    pub(super) openings: HashMap<Client, Vec<Opening>>,
     pub(super) next_opening: u64,
     pub(super) tell: mpsc::Sender<Settled>,
     pub(super) told: mpsc::Receiver<Settled>,
@@ -151,7 +153,7 @@ impl Relay {
                 due: at.wakers.waker(DUE),
             },
             offload: Arc::new(offload),
-            openings: Vec::new(),
+            openings: HashMap::new(),
             next_opening: 0,
             heard: Vec::new(),
             sleep: Box::pin(sleep_until(Instant::now())),
@@ -230,9 +232,7 @@ impl Relay {
             match settled {
                 Settled::Decided(flow, Some(leaves)) => self.leaves(flow, leaves, batch),
                 Settled::Decided(flow, None) => self.rest(flow, REST),
-                Settled::Linked(number, took_us, link) => {
-                    self.linked((number, took_us), link, batch);
-                }
+                Settled::Linked(of, took_us, link) => self.linked(of, took_us, link, batch),
             }
         }
         // Those that waited were left alone.
@@ -333,7 +333,7 @@ impl Relay {
         for flow in flows {
             self.end(flow, end.clone());
         }
-        for opening in self.openings.drain(..) {
+        for opening in self.openings.drain().flat_map(|(_, openings)| openings) {
             for (_, leaves) in opening.waiting {
                 leaves.ticket.end(end.clone());
             }

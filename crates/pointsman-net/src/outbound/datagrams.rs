@@ -48,6 +48,11 @@ impl DatagramWay {
         self.hops.is_empty()
     }
 
+    /// How many servers are on it.
+    pub(crate) fn servers(&self) -> usize {
+        self.hops.len()
+    }
+
     /// Whether one flow has it for itself.
     pub(crate) fn is_own(&self) -> bool {
         self.own.is_some()

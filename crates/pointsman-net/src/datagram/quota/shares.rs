@@ -52,7 +52,7 @@ pub(super) struct Shares {
     most: BTreeSet<(usize, Owner)>,
     /// The forwards among them.
     forwards: BTreeSet<(usize, Owner)>,
-    /// Flows of forwards: each has a descriptor.
+    /// Descriptors of forwards: one for each flow, and for each server on its way.
     of_forwards: usize,
     /// The most of them.
     most_of_forwards: usize,
@@ -89,7 +89,7 @@ struct Part {
 }
 
 impl Shares {
-    /// `most_of_forwards`: so many flows forwards may have.
+    /// `most_of_forwards`: so many descriptors forwards may have.
     pub(super) fn new(most_of_forwards: usize) -> Self {
         Self {
             all: 0,
@@ -106,7 +106,7 @@ impl Shares {
         }
     }
 
-    /// How many flows of forwards there may be.
+    /// How many descriptors forwards may have.
     pub(super) fn most_of_forwards(&self) -> usize {
         self.most_of_forwards
     }
@@ -340,6 +340,19 @@ impl Shares {
         share.own_ways += 1;
         self.own_ways += 1;
         Ok(())
+    }
+
+    /// So many servers more are on the way of a flow. They count for the next flow: this one has its place.
+    pub(super) fn begin_servers(&mut self, owner: &Owner, servers: usize) {
+        if matches!(owner, Owner::Forward(_)) {
+            self.of_forwards += servers;
+        }
+    }
+
+    pub(super) fn end_servers(&mut self, owner: &Owner, servers: usize) {
+        if matches!(owner, Owner::Forward(_)) {
+            self.of_forwards -= servers;
+        }
     }
 
     pub(super) fn end_own_way(&mut self, owner: &Owner) {

@@ -264,7 +264,7 @@ fn ways_that_one_flow_has_for_itself_have_a_limit() {
     let room = Arc::new(FlowQuota::default());
     let limits = limits(32, 16);
     let relays: Vec<_> = (1..4).map(|last| Relay::of(&room, last)).collect();
-    let own = |relay: &Relay| relay.seat.own_way(&limits);
+    let own = |relay: &Relay| relay.seat.way(true, 1, &limits);
     let mut ways = vec![own(&relays[0]).unwrap(), own(&relays[0]).unwrap()];
     assert_eq!(own(&relays[0]).unwrap_err(), Full::NamesOfClient);
     ways.push(own(&relays[1]).unwrap());
@@ -329,6 +329,30 @@ fn forwards_have_as_many_flows_as_descriptors_and_share_them() {
     drop((one, two));
     connected.seat.take_descriptor(&limits);
     assert_eq!(connected.gives_way(), 0);
+}
+
+#[test]
+fn servers_on_the_way_of_a_forwards_flows_take_descriptors_too() {
+    let room = Arc::new(FlowQuota::new(30));
+    let limits = limits(100, 100);
+    let mut forward = Relay::new(&room, Owner::Forward("one".into()));
+    let mut ways = Vec::new();
+    for _ in 0..10 {
+        assert_eq!(forward.takes(1, &limits), Ok(()));
+        ways.push(forward.seat.way(false, 2, &limits).unwrap());
+    }
+    assert_eq!(forward.takes(1, &limits), Err(Full::Descriptors));
+    ways.pop();
+    forward.fills(1, &limits);
+    assert_eq!(forward.places.len(), 12);
+    ways.clear();
+    forward.fills(1, &limits);
+    assert_eq!(forward.places.len(), 30);
+    // Of associations each client has its own bounds.
+    let connected = Relay::of(&room, 2);
+    ways.push(connected.seat.way(false, 20, &limits).unwrap());
+    forward.places.pop();
+    assert_eq!(forward.takes(1, &limits), Ok(()));
 }
 
 #[test]
