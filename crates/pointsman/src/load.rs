@@ -110,12 +110,12 @@ pub(crate) fn default_configuration(dialect: Dialect) -> (PathBuf, Dialect) {
     }
 }
 
-/// Why it is the embedded default, and how another one is named.
-pub(crate) fn none_there() -> String {
+/// Why it is the embedded default, and how a verb is told of another one.
+pub(crate) fn none_there(verb: &str) -> String {
     let looked = paths::candidates(&ThisHost).into_iter();
     let looked: Vec<String> = looked.map(|path| path.display().to_string()).collect();
     format!(
-        "; there is no {}: to check another one, name it (`pointsman check FILE`)",
+        "; there is no {}: to {verb} another one, name it (`pointsman {verb} FILE`)",
         looked.join(" and no ")
     )
 }

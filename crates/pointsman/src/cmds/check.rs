@@ -180,7 +180,7 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Out) -> Result<(), Stop> {
         path.display(),
         list.dialect.as_deref().unwrap_or("dialect unknown"),
         match loaded.setup {
-            Some(_) if load::is_embedded(&path) => load::none_there(),
+            Some(_) if load::is_embedded(&path) => load::none_there("check"),
             Some(_) => String::new(),
             None => "; the rules are checked further once there are no errors".to_owned(),
         },

@@ -141,10 +141,12 @@ pub(crate) fn run(args: &TestArgs, out: &mut Out) -> Result<(), Stop> {
         files => format!(", {files} files cannot be read"),
     };
     let none = match total {
+        0 if load::is_embedded(&path) => load::none_there("test"),
         0 if beside.unread.is_empty() => {
             "; there are no tests: write them under `tests:`, or in a `*.case` file beside it"
+                .to_owned()
         }
-        _ => "",
+        _ => String::new(),
     };
     out.say(format_args!(
         "{}: {passed} passed, {} failed{open}{unread}{none}",
