@@ -16,7 +16,7 @@ use pointsman_config::list_print::{Unsayable, as_list};
 use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
 use pointsman_config::setup::{Carrier, Group, How, Kind, Outbound, Protocol};
 use pointsman_config::tree::print::as_tree;
-use pointsman_config::{Problems, Setup};
+use pointsman_config::{Problems, Setup, Severity};
 use pointsman_policy::model::OutboundInfo;
 use pointsman_policy::model::udp::no_udp;
 use pointsman_policy::{OutboundId, Policy};
@@ -227,7 +227,12 @@ pub(super) fn not_taken(app: &App, config: Option<PathBuf>, refused: &Refused) -
         // They say themselves what is wrong, once.
         Refused::Check(problems) => {
             error.problems = told(problems);
-            "the configuration has errors".to_owned()
+            match problems.count(Severity::Error) {
+                errors if errors > MOST_TOLD => format!(
+                    "the configuration has {errors} errors, of which the first {MOST_TOLD} are told: `pointsman check` tells all"
+                ),
+                _ => "the configuration has errors".to_owned(),
+            }
         }
         Refused::Tests(problems) => {
             error.problems = told(problems);

@@ -480,6 +480,17 @@ fn what_is_refused_is_told_by_its_errors() {
         ("never-sees-names", 2),
     ];
     assert_eq!(problems, all, "{told}");
+    // Of very many the number is told.
+    let many: String = (0..120)
+        .map(|at| format!("DOMAIN, a.test, X{at}\n"))
+        .collect();
+    daemon.write("pointsman.yaml", &rules(&(many + "FALLBACK, DIRECT")));
+    let refused = daemon.client(&["reload"]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        told.contains("has 120 errors, of which the first 100 are told"),
+        "{told}"
+    );
     // So at the start.
     let started = Daemon::try_start(&Start {
         files: vec![("pointsman.yaml", bad.to_owned())],
