@@ -237,6 +237,11 @@ pub fn render(view: &View<'_>) -> Explanation {
         }
         Some(Above::OwnListener(_, at)) => refuse(&mut explanation, &guard::own_listener(at)),
         Some(Above::LocalAddress(at)) => refuse(&mut explanation, &guard::local_address(at)),
+        Some(Above::LikeAddress) => {
+            if let Some(name) = view.facts.destination_name() {
+                refuse(&mut explanation, &guard::like_address(name));
+            }
+        }
         Some(Above::Nowhere(nowhere)) => refuse(&mut explanation, &nowhere.refused()),
         Some(Above::NoUdp(NoUdp { outbound, why })) => {
             refuse(&mut explanation, &guard::no_udp(&name(outbound), why));

@@ -67,6 +67,16 @@ impl Domain {
         }
     }
 
+    /// Whether resolvers may read it as an IPv4 address (`10.5`, `0x0a.5`): by its last label (WHATWG URL, "ends in a
+    /// number").
+    #[must_use]
+    pub fn ends_in_number(&self) -> bool {
+        let last = self.0.rsplit('.').next().unwrap_or_default();
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits(last) || last.strip_prefix("0x").is_some_and(hexadecimal)
+    }
+
     /// The name and its ancestors, most specific first: `a.b.c`, `b.c`, `c`.
     pub fn ancestors(&self) -> impl Iterator<Item = &str> {
         std::iter::successors(Some(&*self.0), |name| {
@@ -182,6 +192,23 @@ mod tests {
         assert_eq!(Domain::parse(".lan"), Err(BadDomain::EmptyLabel));
         assert_eq!(Domain::parse("a b"), Err(BadDomain::BadCharacter(' ')));
         assert_eq!(Domain::parse(&"a".repeat(64)), Err(BadDomain::TooLong));
+    }
+
+    #[test]
+    fn some_names_are_like_addresses() {
+        let check = |text: &str, expected: bool| {
+            assert_eq!(
+                Domain::parse(text).unwrap().ends_in_number(),
+                expected,
+                "{text}"
+            );
+        };
+        for text in ["10.5", "0X0A.5", "167772165", "a.0x7f", "a.0x", "a.7."] {
+            check(text, true);
+        }
+        for text in ["10.5.test", "a.5b", "0xg", "a.x7", "7.a-7"] {
+            check(text, false);
+        }
     }
 
     #[test]

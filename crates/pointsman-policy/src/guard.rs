@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::decision::{Decision, Reason};
+use crate::domain::Domain;
 use crate::fact::Fact;
 use crate::ids::OutboundId;
 use crate::model::Action;
@@ -71,6 +72,13 @@ pub fn local_address(address: IpAddr) -> Refused {
         "{address} is not for clients of other hosts, unless a rule names it in particular"
     );
     Refused::new(Refuser::LocalAddress, why)
+}
+
+/// Why a flow to such a name is refused that would go by a proxy: the rules saw no address.
+#[must_use]
+pub fn like_address(name: &Domain) -> Refused {
+    let why = format_args!("`{name}` ends in a number, and a proxy may take it for an address");
+    Refused::new(Refuser::NameLikeAddress, why)
 }
 
 /// Why a flow over UDP is refused that would go by an outbound which carries none.

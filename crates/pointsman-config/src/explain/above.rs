@@ -11,13 +11,15 @@ use pointsman_policy::fact::{Facts, InboundKind, Network};
 use pointsman_policy::model::OutboundKind;
 use pointsman_policy::model::udp::{NoUdp, no_udp};
 use pointsman_policy::nowhere::Nowhere;
-use pointsman_policy::{Host, OutboundId, Policy, guard, local};
+use pointsman_policy::{Domain, Host, OutboundId, Policy, guard, local};
 
 use super::{Way, World, chain, said};
 
 /// Why a flow is refused that the rules let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Above {
+    /// Its name ends in a number, and it goes to a proxy.
+    LikeAddress,
     /// Its client is of another host, and the address is loopback, link-local or metadata.
     LocalAddress(IpAddr),
     /// Its destination is none.
@@ -139,8 +141,15 @@ fn refusal(
         .source
         .known()
         .is_some_and(|source| !is_own(source.ip().to_canonical()));
-    let nowhere = Nowhere::of(literal, facts.port.known().copied());
-    if let Some(nowhere) = nowhere.filter(|it| it.concerns(facts.network, || stranger)) {
+    let known_port = facts.port.known().copied();
+    // What a name is matters where it is dialled here: datagrams go to the first address, a connection may to any.
+    let here: Vec<IpAddr> = match action {
+        Action::Direct => addresses().take(if udp { 1 } else { usize::MAX }).collect(),
+        _ => literal.into_iter().collect(),
+    };
+    let each = here.into_iter().map(Some).chain([None]);
+    let mut nowhere = each.filter_map(|address| Nowhere::of(address, known_port));
+    if let Some(nowhere) = nowhere.find(|it| it.concerns(facts.network, || stranger)) {
         return Some(Above::Nowhere(nowhere));
     }
     let network = facts.network;
@@ -153,7 +162,12 @@ fn refusal(
         let at = SocketAddr::new(address, port);
         return Some(Above::OwnListener(network, at));
     }
-    if action != Action::Direct || !stranger {
+    if action == Action::Proxy {
+        // A proxy may take it for an address that the rules did not see.
+        let like_address = facts.destination_name().is_some_and(Domain::ends_in_number);
+        return like_address.then_some(Above::LikeAddress);
+    }
+    if !stranger {
         return None;
     }
     let particular = policy.particular(facts);

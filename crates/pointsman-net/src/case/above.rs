@@ -100,11 +100,7 @@ impl Case {
         let nowhere = Nowhere::of(literal, facts.port.known().copied());
         let concerns = |it: &Nowhere| it.concerns(facts.network, || self.is_of_a_stranger());
         if let Some(nowhere) = nowhere.filter(concerns) {
-            let failure = match nowhere {
-                Nowhere::Broadcast(_) | Nowhere::Multicast(_) => Failure::NetworkUnreachable,
-                Nowhere::NoPort => Failure::Refused,
-            };
-            return Some((Unserved::Failed(failure), nowhere.refused()));
+            return Some((Unserved::Failed(Failure::from(nowhere)), nowhere.refused()));
         }
         let known = match (facts.destination_name(), &literal) {
             (Some(_), _) => facts.sought.resolved.known().map_or(&[][..], Vec::as_slice),

@@ -236,7 +236,12 @@ impl Flow {
                 record.note = refused.into();
                 record.action = Some(Action::Reject);
             });
-            return self.say_no(Unserved::Reject, REFUSED, End::Refused).await;
+            let refusal = match error {
+                // As for an address that the client asked for.
+                DialError::Nowhere(_) => Unserved::Failed(error.failure()),
+                _ => Unserved::Reject,
+            };
+            return self.say_no(refusal, REFUSED, End::Refused).await;
         }
         let why = chain(error);
         self.say_no(

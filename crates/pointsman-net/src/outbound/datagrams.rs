@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::bound::is_believed;
 use super::progress::{Limit, Progress};
-use super::{DialError, MAX_DEPTH, Path, Pick, Target, Ways, ends_in_number, socks5};
+use super::{DialError, MAX_DEPTH, Path, Pick, Target, Ways, socks5};
 use crate::spec::listening::At;
 use crate::stream::Stream;
 
@@ -238,7 +238,7 @@ impl Ways {
     /// [`DialError::LikeAddress`].
     pub(crate) fn refuse_like_address(&self, target: &Target) -> Result<(), DialError> {
         match &target.host {
-            Host::Name(name) if ends_in_number(name) => {
+            Host::Name(name) if name.ends_in_number() => {
                 Err(DialError::LikeAddress { name: name.clone() })
             }
             Host::Name(_) | Host::Address(_) => Ok(()),

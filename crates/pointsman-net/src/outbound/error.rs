@@ -9,7 +9,7 @@ use std::time::Duration;
 use pointsman_os::descriptors;
 use pointsman_policy::model::MOST_NESTED;
 use pointsman_policy::nowhere::Nowhere;
-use pointsman_policy::refused::{Refused, Refuser};
+use pointsman_policy::refused::Refused;
 use pointsman_policy::{Domain, guard};
 use pointsman_wire::WhyNot;
 use pointsman_wire::likeness::{self, Likeness};
@@ -38,7 +38,7 @@ pub enum DialError {
     #[error("{0}")]
     Nowhere(Nowhere),
     /// Proxies take such a name for an address, which the rules did not see.
-    #[error("{}", like_address(name))]
+    #[error("{}", guard::like_address(name))]
     LikeAddress {
         /// The name.
         name: Domain,
@@ -171,11 +171,6 @@ pub enum DialError {
     },
 }
 
-fn like_address(name: &Domain) -> Refused {
-    let why = format_args!("`{name}` ends in a number, and a proxy may take it for an address");
-    Refused::new(Refuser::NameLikeAddress, why)
-}
-
 fn unresolved(name: &Domain, why: &NotFound) -> String {
     match why {
         NotFound::NoName { .. } | NotFound::NoAddress { .. } => why.to_string(),
@@ -268,6 +263,15 @@ pub enum Failure {
     TimedOut,
 }
 
+impl From<Nowhere> for Failure {
+    fn from(nowhere: Nowhere) -> Self {
+        match nowhere {
+            Nowhere::Broadcast(_) | Nowhere::Multicast(_) => Self::NetworkUnreachable,
+            Nowhere::NoPort => Self::Refused,
+        }
+    }
+}
+
 impl DialError {
     /// Whether another attempt, at the same place or the next, may end otherwise.
     ///
@@ -301,7 +305,7 @@ impl DialError {
     #[must_use]
     pub fn refused(&self) -> Option<Refused> {
         match self {
-            Self::LikeAddress { name } => Some(like_address(name)),
+            Self::LikeAddress { name } => Some(guard::like_address(name)),
             Self::LocalAddress { address } => Some(guard::local_address(*address)),
             Self::NoDatagrams { outbound, why } => Some(guard::no_udp(outbound, why)),
             Self::Nowhere(nowhere) => Some(nowhere.refused()),
@@ -350,7 +354,6 @@ impl DialError {
             | Self::LocalAddress { .. }
             | Self::Login { .. }
             | Self::NoDatagrams { .. }
-            | Self::Nowhere(_)
             | Self::NotYet { .. }
             | Self::OwnListener { .. }
             | Self::ProxyBroke { .. }
@@ -360,6 +363,7 @@ impl DialError {
             | Self::Shut { .. }
             | Self::TooDeep { .. } => Failure::General,
             Self::NoTarget { failure, .. } | Self::ProxyRefused { failure, .. } => *failure,
+            Self::Nowhere(nowhere) => Failure::from(*nowhere),
             Self::ProxySilent { .. } | Self::TimedOut { .. } => Failure::TimedOut,
             Self::Unreachable { source, .. } => match source.kind() {
                 io::ErrorKind::ConnectionRefused => Failure::Refused,

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::model::MOST_NESTED;
+use pointsman_policy::nowhere::Nowhere;
 use pointsman_policy::{Action, Domain, Host, OutboundId};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::ids::ResolverId;
@@ -367,7 +368,7 @@ impl Ways {
         limit: Limit<'_>,
     ) -> Result<Stream, DialError> {
         if let (false, Host::Name(name)) = (path.to_server, &target.host)
-            && ends_in_number(name)
+            && name.ends_in_number()
         {
             return Err(DialError::LikeAddress { name: name.clone() });
         }
@@ -421,6 +422,12 @@ impl Ways {
             }
         };
         self.refuse_own(addresses)?;
+        if !path.to_server {
+            let mut nowhere = addresses.iter().map(|to| Nowhere::of(Some(to.ip()), None));
+            if let Some(nowhere) = nowhere.find_map(|nowhere| nowhere) {
+                return Err(DialError::Nowhere(nowhere));
+            }
+        }
         let refused = addresses.iter().find(|to| !path.lent.allows(to.ip()));
         if let Some(to) = refused {
             return Err(DialError::LocalAddress { address: to.ip() });
@@ -580,13 +587,4 @@ impl Path {
         self.to_server = true;
         self
     }
-}
-
-/// Whether resolvers may read a name as an IPv4 address (`10.5`, `0x0a.5`): by its last label (WHATWG URL, "ends in a
-/// number").
-fn ends_in_number(name: &Domain) -> bool {
-    let last = name.as_str().rsplit('.').next().unwrap_or_default();
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    digits(last) || last.strip_prefix("0x").is_some_and(hexadecimal)
 }

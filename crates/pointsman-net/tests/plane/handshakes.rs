@@ -240,7 +240,10 @@ async fn what_is_no_destination_is_not_dialled() {
         assert_eq!(record.ended, Some(End::Refused), "{why}");
         assert_eq!(&*record.note, why);
     };
-    for stage in [Script::new().play().await, proxied.play().await] {
+    for (stage, is_proxied) in [
+        (Script::new().play().await, false),
+        (proxied.play().await, true),
+    ] {
         let mut count = 0;
         for (host, port, code, why) in [
             ("127.0.0.1", 0, 5, "nothing listens on port 0"),
@@ -264,6 +267,18 @@ async fn what_is_no_destination_is_not_dialled() {
             assert_eq!(client.socks5(host, port).await, code, "{host}:{port}");
             count += 1;
             refused(&stage, count, &format!("no destination: {why}")).await;
+        }
+        // What the name is, only who dials it here knows.
+        if !is_proxied {
+            for (name, why) in [
+                ("group.test", "239.1.2.3 is a multicast address"),
+                ("all.test", "255.255.255.255 is the broadcast address"),
+            ] {
+                let mut client = stage.connect().await;
+                assert_eq!(client.socks5(name, 80).await, 3, "{name}");
+                count += 1;
+                refused(&stage, count, &format!("no destination: {why}")).await;
+            }
         }
         for (request, answer) in [
             ("\x04\x01\0\0\x7f\0\0\x01\0", "\0\x5b"),

@@ -44,6 +44,8 @@ impl Resolve for Loopback {
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let answer = match name.as_str() {
             "nobody.test" => Ok(vec![IpAddr::V4(NOBODY)]),
+            "group.test" => Ok(vec![IpAddr::from([239, 1, 2, 3])]),
+            "all.test" => Ok(vec![here, IpAddr::from([255; 4])]),
             // Nobody listens at the first one.
             "mixed.test" => Ok(vec![IpAddr::V4(NOBODY), here]),
             "nowhere.test" => Err(NotFound::NoName {

@@ -23,7 +23,11 @@ rules:
 
 /// Outbound, action, and the reason as far as its first colon but one.
 fn told(flow: &str) -> String {
-    let files = Memory::new([("c.yaml", TEXT)]);
+    told_by(TEXT, flow)
+}
+
+fn told_by(text: &str, flow: &str) -> String {
+    let files = Memory::new([("c.yaml", text)]);
     let loaded = load(Path::new("c.yaml"), Some(Dialect::Native), None, &files);
     let setup = loaded
         .setup
@@ -37,6 +41,7 @@ fn told(flow: &str) -> String {
         "loop guard: own listener",
         "local address",
         "no destination",
+        "a name like an address",
     ];
     let above = above.iter().find(|above| reason.starts_with(**above));
     format!("{outbound} {action} {}", above.unwrap_or(&""))
@@ -122,8 +127,54 @@ fn what_is_no_destination_is_refused() {
         );
     }
     assert_eq!(told("dst=far.test:0"), "up reject no destination");
+    // What a name is matters where it is dialled here; with several addresses, each of them.
+    for (flow, expected) in [
+        (
+            "dst=a.test:80 resolved=224.0.0.1",
+            "DIRECT reject no destination",
+        ),
+        (
+            "dst=a.test:80 resolved=10.1.1.1,255.255.255.255",
+            "DIRECT reject no destination",
+        ),
+        ("dst=far.test:80 resolved=224.0.0.1", "up proxy "),
+        (
+            "dst=a.test:80 network=udp resolved=224.0.0.1",
+            "DIRECT direct ",
+        ),
+        (
+            "src=10.0.0.7:5000 dst=a.test:80 network=udp resolved=224.0.0.1",
+            "DIRECT reject no destination",
+        ),
+    ] {
+        assert_eq!(told(flow), expected, "{flow}");
+    }
     assert_eq!(told("dst=no.test:0"), "REJECT reject ");
     assert_eq!(told("dst=0.0.0.0:80"), "DIRECT direct ");
+}
+
+/// A proxy may read it as an address that the rules did not see.
+#[test]
+fn a_name_that_ends_in_a_number_goes_to_no_proxy() {
+    let text = TEXT.replace("FALLBACK, DIRECT", "FALLBACK, up");
+    for name in ["10.5", "0x0a.5", "a.167772165", "0x7f000001", "a.0x"] {
+        for network in ["tcp", "udp"] {
+            let flow = format!("dst={name}:80 network={network}");
+            let by_proxy = told_by(
+                &text.replace("type: http", "type: socks5, udp: true"),
+                &flow,
+            );
+            assert_eq!(by_proxy, "up reject a name like an address", "{flow}");
+            assert_eq!(told(&flow), "DIRECT direct ", "{flow}");
+        }
+    }
+    for name in ["10.5.test", "5.a0", "0xg", "x0x1"] {
+        assert_eq!(
+            told_by(&text, &format!("dst={name}:80")),
+            "up proxy ",
+            "{name}"
+        );
+    }
 }
 
 #[test]
