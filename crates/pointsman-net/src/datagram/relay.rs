@@ -124,7 +124,9 @@ const SETTLED: u32 = u32::MAX - 2;
 const DUE: u32 = u32::MAX - 3;
 /// That flows have to give way to others'.
 const GIVES_WAY: u32 = u32::MAX - 4;
-/// Results that wait for the task; those that make them wait then, too.
+/// Results that wait for the task; those that make them wait then, too. Few: in a flood of new flows the socket is emptied
+/// sooner than they are opened, and it is new ones that are lost, in [`super::eviction`], and no datagram of those that are
+/// carried, in the system's queue.
 const RESULTS: usize = 16;
 
 impl Relay {
