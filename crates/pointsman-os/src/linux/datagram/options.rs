@@ -36,13 +36,14 @@ pub(crate) fn set(socket: &Socket, v6: bool, options: &Options) -> io::Result<()
         libc::IPV6_RECVTCLASS,
         1,
     )?;
-    one_of(
+    // Linux always can; a kernel that only looks like it may not, and datagrams go on all the same.
+    let _untold = one_of(
         options.tell_hops,
         "IP_RECVTTL",
         libc::IP_RECVTTL,
         libc::IPV6_RECVHOPLIMIT,
         1,
-    )?;
+    );
     one_of(
         options.tell_errors,
         "IP_RECVERR",
