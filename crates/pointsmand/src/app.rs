@@ -63,8 +63,8 @@ pub(crate) struct App {
     pub requests: AtomicU64,
     /// Reloads that took, and that were refused.
     pub reloads: [AtomicU64; 2],
-    /// One selection is written to the disk at a time: the last one stands there.
-    selecting: Mutex<()>,
+    /// One thing is written to the disk at a time, as it is at that moment: the last one stands there.
+    writing: Mutex<()>,
     /// What was refused or rolled back last.
     setback: Mutex<Setbacks>,
     book: Mutex<Book>,
@@ -117,7 +117,7 @@ impl App {
             tasks: Tasks::new(),
             requests: AtomicU64::new(0),
             reloads: [AtomicU64::new(0), AtomicU64::new(0)],
-            selecting: Mutex::default(),
+            writing: Mutex::default(),
             setback: Mutex::default(),
             book: Mutex::default(),
             lists: Lists::default(),
@@ -148,18 +148,42 @@ impl App {
         self.loads.subscribe()
     }
 
-    /// Selects a group's member, over reloads and restarts.
+    /// Selects a group's member, over reloads and restarts: at once, whatever the disk does.
     ///
     /// # Errors
     /// [`SelectError`] where there is no such group or member.
     ///
     /// Answers with why it will not outlive the daemon, where it will not.
-    pub(crate) fn select(&self, group: &str, member: &str) -> Result<Option<String>, SelectError> {
-        let writing = self.selecting.lock();
-        let _one_at_a_time = writing.unwrap_or_else(PoisonError::into_inner);
+    pub(crate) async fn select(
+        self: &Arc<Self>,
+        group: &str,
+        member: &str,
+    ) -> Result<Option<String>, SelectError> {
         self.plane.select(group, member)?;
-        let state = self.origin.state.as_ref();
-        Ok(state.and_then(|state| selections::store(state, &self.selections()).err()))
+        let kept = self.write(|app| {
+            let state = app.origin.state.as_ref();
+            state.and_then(|state| selections::store(state, &app.selections()).err())
+        });
+        Ok(kept.await)
+    }
+
+    /// Writes what outlives the daemon, off the thread that answers clients and hears signals: a disk may take seconds.
+    /// Answers with why it is not written, where it is not.
+    ///
+    /// Dropping it does not stop it.
+    async fn write(
+        self: &Arc<Self>,
+        write: impl FnOnce(&Self) -> Option<String> + Send + 'static,
+    ) -> Option<String> {
+        let app = Arc::clone(self);
+        let written = tokio::task::spawn_blocking(move || {
+            let writing = app.writing.lock();
+            let _one_at_a_time = writing.unwrap_or_else(PoisonError::into_inner);
+            write(&app)
+        });
+        written
+            .await
+            .unwrap_or_else(|ended| Some(ended.to_string()))
     }
 
     /// The line that says that the daemon serves.

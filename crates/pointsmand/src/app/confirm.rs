@@ -62,14 +62,16 @@ impl App {
 
     /// Keeps what is in force for now, and answers with what is to be said of that; `None` where nothing waits. It waits for nobody: until the earlier configuration
     /// is back, a confirmation is in time.
-    pub(crate) fn confirm(self: &Arc<Self>) -> Option<Vec<String>> {
+    ///
+    /// Dropping it takes nothing back.
+    pub(crate) async fn confirm(self: &Arc<Self>) -> Option<Vec<String>> {
         let pending = self.book().pending.take()?;
         self.plane.end_trial();
-        let unwritten = self.end_trial();
         tracing::info!(generation = %pending.generation, "confirmed");
         self.changed("confirmed", None, None);
         self.settle();
         self.pay();
+        let unwritten = self.end_trial().await;
         Some(unwritten.into_iter().collect())
     }
 
@@ -136,7 +138,7 @@ impl App {
             waited.earlier.0
         );
         tracing::error!("{told}");
-        self.not_rolled_back(content, told);
+        self.not_rolled_back(content, told).await;
         self.changed("rollback-failed", None, Some(why.to_string()));
         self.settle();
         self.pay();
@@ -166,7 +168,7 @@ impl App {
         let content = self.asked.borrow().in_force.content;
         let (retired, lost) = self.commit(ready?, Terms::Instead(generation))?;
         let now = self.generation().0;
-        self.not_kept(content, cause.why(generation));
+        self.not_kept(content, cause.why(generation)).await;
         // What the earlier one watches is watched again; what changed there meanwhile nobody heard.
         if self.generation().1.watch && !watched {
             let mut book = self.book();

@@ -68,7 +68,7 @@ impl App {
         let (retired, _none_before) = self.commit(ready, Terms::ForGood)?;
         retired.retire().await;
         self.recall_setback();
-        if let Some(before) = self.taken_at_start(content) {
+        if let Some(before) = self.taken_at_start(content).await {
             tracing::warn!("{before}");
         }
         self.warn_of_blindness().await;
@@ -137,26 +137,10 @@ impl App {
             () = self.stopped() => Err(Refused::Stopping),
             ready = self.read_anew(unasked) => ready,
         };
-        let committed = ready.and_then(|(ready, problems)| {
-            let content = ready.asked.content;
-            let is_trial = matches!(terms, Terms::For(_));
-            let unwritten = match is_trial {
-                true => self.begin_trial(content),
-                false => None,
-            };
-            let (retired, lost) = self.commit(ready, terms).inspect_err(|_refused| {
-                if is_trial {
-                    let _in_the_log = self.end_trial();
-                }
-            })?;
-            let before = self.taken(content);
-            let taken = ReloadReport {
-                problems,
-                before,
-                warnings: unwritten.into_iter().chain(lost).collect(),
-            };
-            Ok((retired, taken))
-        });
+        let committed = match ready {
+            Ok((ready, problems)) => self.put_in_force(ready, problems, terms).await,
+            Err(why) => Err(why),
+        };
         let [taken, refused] = &self.reloads;
         match committed {
             Ok((retired, news)) => {
@@ -182,6 +166,31 @@ impl App {
                 Err(why)
             }
         }
+    }
+
+    async fn put_in_force(
+        self: &Arc<Self>,
+        ready: Ready,
+        problems: Problems,
+        terms: Terms,
+    ) -> Result<(Retired, ReloadReport), Refused> {
+        let content = ready.asked.content;
+        let is_trial = matches!(terms, Terms::For(_));
+        let unwritten = match is_trial {
+            true => self.begin_trial(content).await,
+            false => None,
+        };
+        let committed = self.commit(ready, terms);
+        if is_trial && committed.is_err() {
+            let _in_the_log = self.end_trial().await;
+        }
+        let (retired, lost) = committed?;
+        let taken = ReloadReport {
+            problems,
+            before: self.taken(content).await,
+            warnings: unwritten.into_iter().chain(lost).collect(),
+        };
+        Ok((retired, taken))
     }
 
     async fn read_anew(&self, unasked: bool) -> Result<(Ready, Problems), Refused> {

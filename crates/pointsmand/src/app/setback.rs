@@ -7,6 +7,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use pointsman_api::daemon as api;
 use pointsman_net::record::rfc3339;
@@ -171,15 +172,15 @@ impl App {
     }
 
     /// A text was in force for a while, and did not stay.
-    pub(super) fn not_kept(&self, content: Content, why: String) {
+    pub(super) async fn not_kept(self: &Arc<Self>, content: Content, why: String) {
         let setback = Setback::new(content, What::RolledBack, why);
-        self.remember(|known| known.rolled_back(setback));
+        self.remember(|known| known.rolled_back(setback)).await;
     }
 
     /// A text was not confirmed, and is in force all the same: the one before cannot come back.
-    pub(super) fn not_rolled_back(&self, content: Content, why: String) {
+    pub(super) async fn not_rolled_back(self: &Arc<Self>, content: Content, why: String) {
         let setback = Setback::new(content, What::RollbackFailed, why);
-        self.remember(|known| known.stays(setback));
+        self.remember(|known| known.stays(setback)).await;
     }
 
     /// A text is about to be in force for a while: known on the disk before it is, for the daemon may end at any moment.
@@ -188,10 +189,10 @@ impl App {
     /// The trial is not refused then: the daemon rolls back all the same, and a daemon that is started anew reads what is
     /// on disk in any case. What is lost is that this one says that it was on trial. Who were refused would reload without
     /// a trial, and have less.
-    pub(super) fn begin_trial(&self, content: Content) -> Option<String> {
+    pub(super) async fn begin_trial(self: &Arc<Self>, content: Content) -> Option<String> {
         let why = "the daemon ended before it was confirmed".to_owned();
         let setback = Setback::new(content, What::Unconfirmed, why);
-        let ((), unwritten) = self.remember(|known| known.trial = Some(setback));
+        let ((), unwritten) = self.remember(|known| known.trial = Some(setback)).await;
         unwritten.map(|why| {
             format!(
                 "that this configuration is on trial cannot be kept on the disk ({why}): it is rolled back as long as this \
@@ -202,8 +203,8 @@ impl App {
 
     /// There is no trial any more, or there never was: on the disk stands what stood there before. Answers with what is to
     /// be said where that cannot be written.
-    pub(super) fn end_trial(&self) -> Option<String> {
-        let ((), unwritten) = self.remember(|known| known.trial = None);
+    pub(super) async fn end_trial(self: &Arc<Self>) -> Option<String> {
+        let ((), unwritten) = self.remember(|known| known.trial = None).await;
         unwritten.map(|why| {
             format!(
                 "that the trial is over cannot be kept on the disk ({why}): the next daemon says that this configuration is \
@@ -213,12 +214,14 @@ impl App {
     }
 
     /// A text is in force. Answers with what is to be said of it: it was rolled back before.
-    pub(super) fn taken(&self, content: Content) -> Option<String> {
-        self.remember(|known| known.taken(content, unix_ms())).0
+    pub(super) async fn taken(self: &Arc<Self>, content: Content) -> Option<String> {
+        self.remember(|known| known.taken(content, unix_ms()))
+            .await
+            .0
     }
 
     /// As [`Self::taken`], for the first text of a daemon: what was said of it once is not said at each start.
-    pub(super) fn taken_at_start(&self, content: Content) -> Option<String> {
+    pub(super) async fn taken_at_start(self: &Arc<Self>, content: Content) -> Option<String> {
         self.remember(|known| {
             let told = known
                 .rolled_back
@@ -230,6 +233,7 @@ impl App {
             }
             known.taken(content, unix_ms())
         })
+        .await
         .0
     }
 
@@ -255,15 +259,26 @@ impl App {
         }
     }
 
-    /// Changes what is remembered, and keeps what of it outlives the daemon. Answers also with why it does not, where it
-    /// does not; that is in the log then.
-    fn remember<T>(&self, change: impl FnOnce(&mut Setbacks) -> T) -> (T, Option<String>) {
-        // Held while it is written: what is written last is what was remembered last.
-        let mut known = self.setbacks();
-        let before = known.stored().cloned();
-        let told = change(&mut known);
-        let unwritten = match known.stored() != before.as_ref() {
-            true => self.keep(known.stored()),
+    /// Changes what is remembered, at once, and keeps what of it outlives the daemon. Answers also with why it does not,
+    /// where it does not; that is in the log then.
+    async fn remember<T>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Setbacks) -> T,
+    ) -> (T, Option<String>) {
+        let (told, is_news) = {
+            let mut known = self.setbacks();
+            let before = known.stored().cloned();
+            let told = change(&mut known);
+            (told, known.stored() != before.as_ref())
+        };
+        let unwritten = match is_news {
+            true => {
+                let keep = |app: &Self| {
+                    let known = app.setbacks().stored().cloned();
+                    app.keep(known.as_ref())
+                };
+                self.write(keep).await
+            }
             false => None,
         };
         (told, unwritten)

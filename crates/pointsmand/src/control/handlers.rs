@@ -257,7 +257,7 @@ pub(super) fn read_body<T: Default + DeserializeOwned>(body: &str) -> Result<T, 
 
 /// `POST /v1/reload/confirm`
 pub(crate) async fn confirm(State(app): State<Arc<App>>) -> Response {
-    match app.confirm() {
+    match app.confirm().await {
         Some(warnings) => tried(&app, None, warnings),
         None => nothing_waits(),
     }
@@ -347,7 +347,7 @@ pub(crate) async fn select(
         );
         return refuse("unknown-member", text);
     }
-    let not_kept = match app.select(&group, &request.member) {
+    let not_kept = match app.select(&group, &request.member).await {
         Ok(not_kept) => not_kept,
         Err(error) => return refuse("not-selected", error.to_string()),
     };

@@ -96,7 +96,7 @@ async fn status_listening_generation_and_roll_back_agree_wherever_a_reload_is_dr
         assert_eq!(awaiting.generation, now.number().to_string());
         assert_eq!(awaiting.earlier, seen.to_string());
         assert_eq!(listening, [format!("in-{}", times + 2)]);
-        assert!(app.confirm().is_some());
+        assert!(app.confirm().await.is_some());
         seen = now.number().load;
         whole += 1;
     };
@@ -104,7 +104,7 @@ async fn status_listening_generation_and_roll_back_agree_wherever_a_reload_is_dr
     assert!(last.is_ok(), "{last:?}");
     assert!(polls > 1, "it waits");
     assert_eq!(whole, polls - 1);
-    assert!(app.confirm().is_some());
+    assert!(app.confirm().await.is_some());
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_confirmation_is_in_time_until_the_earlier_one_is_back() {
         .prepare(app.generation().1, Dependencies::default(), app.next())
         .await
         .unwrap();
-    assert!(app.confirm().is_some());
+    assert!(app.confirm().await.is_some());
     let refused = app.commit(ready, Terms::Instead(waiting)).map(drop);
     assert!(matches!(refused, Err(Refused::Awaiting(_))), "{refused:?}");
     assert_eq!(app.generation().0, waiting);
@@ -192,7 +192,7 @@ async fn a_trial_leaves_the_compiled_lists_of_what_may_come_back() {
     write_list(directory.path(), "two");
     app.reload(Some(PATIENCE * 100)).await.unwrap();
     assert_eq!(compiled().len(), 2, "both are needed");
-    assert!(app.confirm().is_some());
+    assert!(app.confirm().await.is_some());
     let second = compiled();
     assert!(second.len() == 1 && second.is_disjoint(&first));
 
@@ -233,7 +233,7 @@ async fn what_is_asked_for_during_a_trial_is_done_after_it() {
     // Files are not watched.
     app.reload_for(Asker::Change).await;
     assert_eq!(app.generation().0.to_string(), "2");
-    assert!(app.confirm().is_some());
+    assert!(app.confirm().await.is_some());
     in_force(&app, "3", "in-3").await;
 
     // What is rolled back comes not by itself again.
@@ -256,7 +256,7 @@ async fn what_is_asked_for_during_a_trial_is_done_after_it() {
     app.reload(Some(PATIENCE * 100)).await.unwrap();
     write(path, "in-6");
     app.reload_for(Asker::Change).await;
-    assert!(app.confirm().is_some());
+    assert!(app.confirm().await.is_some());
     tokio::time::sleep(Duration::from_millis(300)).await;
     in_force(&app, "9", "in-5").await;
 }
@@ -264,7 +264,7 @@ async fn what_is_asked_for_during_a_trial_is_done_after_it() {
 #[tokio::test]
 async fn selections_are_there_before_the_first_flow() {
     let (app, _directory) = daemon().await;
-    app.select("group", "REJECT").unwrap();
+    app.select("group", "REJECT").await.unwrap();
     let (checked, _) = check(&app.origin, &Occasion::Start);
     let plane = Plane::start(PlaneSetup {
         workers: 1,
@@ -314,4 +314,28 @@ async fn a_list_that_changed_during_a_trial_is_read_after_it() {
     app.reload_for(Asker::Signal).await;
     in_force(&app, "6", "in-1").await;
     assert!(has("new.test"));
+}
+
+/// A disk that takes its time keeps neither a selection nor anybody else waiting.
+#[tokio::test]
+async fn what_is_written_keeps_nobody_waiting() {
+    let (app, _directory) = daemon().await;
+    let selected = || {
+        let all = app.plane.selections();
+        all.first().map(|(_, member)| member.to_string())
+    };
+    let slow = app.writing.lock().unwrap();
+    let selecting = app.select("group", "REJECT");
+    let others = async {
+        while selected().as_deref() != Some("REJECT") {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        drop(slow);
+    };
+    let both = tokio::time::timeout(PATIENCE, async { tokio::join!(selecting, others) });
+    let (kept, ()) = both.await.unwrap();
+    assert_eq!(kept.unwrap(), None);
+    let stored = selections::load(app.origin.state.as_deref().unwrap());
+    assert_eq!(stored.get("group").map(String::as_str), Some("REJECT"));
 }

@@ -36,7 +36,7 @@ async fn a_trial_is_known_on_the_disk_also_after_an_earlier_roll_back() {
     assert_eq!(told(&next), "unconfirmed");
     assert!(next.setback().unwrap().taken.is_some());
 
-    assert!(app.confirm().is_some());
+    assert!(app.confirm().await.is_some());
     assert_eq!(stored(path), serde_json::Value::Null);
     assert_eq!(told(&app), "");
 }
@@ -102,6 +102,9 @@ async fn what_was_taken_nevertheless_is_said_once_over_starts() {
     assert!(stored(directory.path())["taken_ms"].is_u64());
     let next = daemon_with(directory.path(), Shelf::fresh()).await;
     assert_eq!(next.setback(), app.setback());
-    assert_eq!(next.taken_at_start(content), None);
-    assert!(next.taken(content).is_some(), "a person hears it again");
+    assert_eq!(next.taken_at_start(content).await, None);
+    assert!(
+        next.taken(content).await.is_some(),
+        "a person hears it again"
+    );
 }
