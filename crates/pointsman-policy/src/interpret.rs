@@ -35,7 +35,9 @@ use crate::decision::{Decision, Particular, Reason, Seen, Step, Trace, Within};
 use crate::entry::Entry;
 use crate::fact::{Fact, Facts, Need, Provenance};
 use crate::ids::{OutboundId, SetId, ZoneId};
-use crate::model::{Arm, ArmKey, Node, OnUnknown, Policy, Rule, Select, SelectOn, Template};
+use crate::model::{
+    Arm, ArmKey, DomainOrder, Node, OnUnknown, Policy, Rule, Select, SelectOn, Template,
+};
 use crate::origin::{Class, Matcher, Origin};
 use crate::plan::Plan;
 use crate::set::{Fingerprints, Matched, Other, RuleSet, SetMatch};
@@ -93,6 +95,8 @@ struct Walk<'a, 'w> {
     policy: &'a Policy,
     facts: &'a Facts,
     watch: Watch<'w>,
+    /// Which name is the domain: as the policy says, unless that is settled already.
+    domain_order: DomainOrder,
     /// Whether sets may be looked up by their indexes: nobody watches, and it is not the reference's walk.
     jumps: bool,
     /// A rule passed had the address of a named destination resolved: all below see it.
@@ -211,6 +215,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             policy,
             facts,
             watch,
+            domain_order: policy.domain_order,
             jumps: false,
             resolved: false,
             tried: 0,

@@ -7,34 +7,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flow::{
-    DIRECT, PROXY, RESET, WORK, flow as facts, ip, leaf, learn, not, origin, policy, port, rule,
-    suffix, unlearned, with_sets,
+    DIRECT, PROXY, RESET, WORK, end, ends, ends_told, flow as facts, ip, leaf, learn, name, not,
+    origin, policy, port, rule, set, suffix, unlearned, with_sets,
 };
 use pointsman_policy::condition::{Asks, Condition};
-use pointsman_policy::decision::{Decision, Step};
+use pointsman_policy::decision::Step;
 use pointsman_policy::fact::{Fact, Facts, Need, Protocol};
 use pointsman_policy::model::{OnUnknown, SetId};
 use pointsman_policy::request::{Request, RequestId};
-use pointsman_policy::set::{Key, RuleSet, RuleSetBuilder};
-use pointsman_policy::{End, Node, Policy, Possible};
+use pointsman_policy::set::{Item, Key, Place, RuleSet, RuleSetBuilder, Sink as _};
+use pointsman_policy::{End, Node, Policy};
 use proptest::prelude::*;
 use random::{any_flow, any_picky_policy_of, any_policy, any_set};
-
-fn end(step: &Step) -> End {
-    match step {
-        Step::Decided(Decision {
-            outbound: Some(outbound),
-            ..
-        }) => End::To(*outbound),
-        Step::Decided(_) => End::Refused,
-        Step::NoRoute => End::NoRoute,
-        Step::Need(need) => panic!("{need:?} is known"),
-    }
-}
-
-fn ends(possible: &[Possible]) -> Vec<End> {
-    possible.iter().map(|possible| possible.end).collect()
-}
 
 /// What is known of a flow where so many facts were not found yet.
 fn partial(world: &Facts, told: u8) -> Facts {
@@ -123,25 +107,8 @@ proptest! {
     }
 }
 
-/// The ends with the lines that lead there first: `proxy by 2, direct by 3`.
 fn told(policy: &Policy, words: &str, free: &[SetId]) -> String {
-    let possible = policy.possible(&facts(words), free);
-    let told = possible.iter().map(|Possible { end, rule }| {
-        let end = match end {
-            End::NoRoute => "no route".to_owned(),
-            End::Refused => "refused".to_owned(),
-            End::To(outbound) => policy.outbound(*outbound).name.to_string(),
-        };
-        match rule {
-            Some(rule) => format!("{end} by {}", rule.line),
-            None => end,
-        }
-    });
-    told.collect::<Vec<_>>().join(", ")
-}
-
-fn set(id: u32, asks: Asks) -> Condition {
-    Condition::Set(SetId(id), asks)
+    ends_told(policy, &policy.possible(&facts(words), free))
 }
 
 /// All facts that may be asked for, none of which is there.
@@ -253,4 +220,24 @@ fn logic_stops_where_the_walk_does() {
     check(443, "proxy by 2");
     check(80, "proxy by 2, direct by 3");
     check(25, "reset by 1, proxy by 2, direct by 3");
+}
+
+/// An exception stands above all else in a list, and nobody knows yet whether it is for the flow.
+#[test]
+fn a_name_that_nobody_knows_yet_may_be_excepted() {
+    let mut list = RuleSetBuilder::new("list", "list.txt", Key::default());
+    let (name, written) = (name("a.test"), "@@||a.test^");
+    list.add(
+        Item::ExceptSuffix((&name).into()),
+        Place { line: 1, written },
+    );
+    list.add_other(port(443), 2, "DST-PORT,443");
+    let body = vec![rule(1, set(0, Asks::Never), RESET), leaf(2, DIRECT)];
+    let policy = with_sets(policy(body), vec![list.finish()]);
+    let check = |words: &str, expected: &str| {
+        assert_eq!(told(&policy, words, &[]), expected, "{words}");
+    };
+    check("dst=10.0.0.1:443", "reset by 1, direct by 2");
+    check("dst=10.0.0.1:443 look=tls:a.test", "direct by 2");
+    check("dst=10.0.0.1:443 look=tls:b.test", "reset by 1");
 }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use super::{Hit, Truth, Value, Walk, asked, settled};
 use crate::address::{Host, Prefix};
 use crate::condition::{AddressKind, AddressOf, Asks, Condition, DomainTest, NumberField, Side};
+use crate::domain::Domain;
 use crate::fact::{Inbound, InboundKind, Need, Network, Protocol, Provenance};
 use crate::ids::SetId;
 use crate::local::loopback_of;
 use crate::set::jump::Jump;
-use crate::set::{Fingerprints, NameMatch, Other, RuleSet};
+use crate::set::{Fingerprints, NameMatch, Other, RuleSet, SetMatch};
 
 /// Rule sets within rule sets. Whoever loads them refuses circles and deeper ones; here they only
 /// end, as not matching.
@@ -259,7 +260,7 @@ impl<'a> Walk<'a, '_> {
         let Some(set) = self.policy.sets.get(id.0 as usize) else {
             return Ok(Truth::No);
         };
-        if self.depth == DEEPEST || self.inside[..self.depth].contains(&id) {
+        if !self.may_enter(id) {
             return Ok(Truth::No);
         }
         let mut unknown = None;
@@ -271,21 +272,15 @@ impl<'a> Walk<'a, '_> {
                     unknown = Some(why);
                     None
                 }
-                Value::Known(domain, _) => {
-                    // A walk knows one domain.
-                    let fingerprints = self
-                        .fingerprints
-                        .get_or_insert_with(|| Fingerprints::of(set.key(), domain));
-                    match set.hold(fingerprints) {
-                        NameMatch::Excepted => {
-                            name.note = Some(EXCEPTED);
-                            self.see_domain(&name, None);
-                            return Ok(Truth::No);
-                        }
-                        NameMatch::No => None,
-                        NameMatch::Yes(found) => Some(Hit::Set(set, found)),
+                Value::Known(domain, _) => match self.hold(set, domain) {
+                    NameMatch::Excepted => {
+                        name.note = Some(EXCEPTED);
+                        self.see_domain(&name, None);
+                        return Ok(Truth::No);
                     }
-                }
+                    NameMatch::No => None,
+                    NameMatch::Yes(found) => Some(Hit::Set(set, found)),
+                },
             };
             self.see_domain(&name, hit);
             if hit.is_some() {
@@ -301,11 +296,7 @@ impl<'a> Walk<'a, '_> {
                     None
                 }
                 Value::Known(address, _) => {
-                    let found = set.find_address(address).or_else(|| {
-                        let twin = loopback_of(address)?;
-                        set.find_address(twin)
-                    });
-                    found.map(|found| Hit::Set(set, found))
+                    range_of(set, address).map(|found| Hit::Set(set, found))
                 }
             };
             self.see_address(&address, hit);
@@ -325,8 +316,27 @@ impl<'a> Walk<'a, '_> {
         self.test_others(set, id, others.iter(), asks, unknown)
     }
 
+    /// Whether a set may be tested within those that are.
+    pub(super) fn may_enter(&self, id: SetId) -> bool {
+        self.depth < DEEPEST && !self.inside[..self.depth].contains(&id)
+    }
+
+    pub(super) fn enter(&mut self, id: SetId) {
+        self.inside[self.depth] = id;
+        self.depth += 1;
+    }
+
+    /// What a set's names say of the domain.
+    pub(super) fn hold(&mut self, set: &'a RuleSet, domain: &'a Domain) -> NameMatch<'a> {
+        // A walk knows one domain.
+        let fingerprints = self
+            .fingerprints
+            .get_or_insert_with(|| Fingerprints::of(set.key(), domain));
+        set.hold(fingerprints)
+    }
+
     /// The first keyword or expression that holds the domain, where it need not be asked for and none is unknown.
-    fn jump(&self, jump: &Jump) -> Option<Option<usize>> {
+    pub(super) fn jump(&self, jump: &Jump) -> Option<Option<usize>> {
         if !self.jumps {
             return None;
         }
@@ -346,8 +356,7 @@ impl<'a> Walk<'a, '_> {
         mut unknown: Option<&'a Arc<str>>,
     ) -> Result<Truth<'a>, Need> {
         for other in others {
-            self.inside[self.depth] = id;
-            self.depth += 1;
+            self.enter(id);
             let truth = self.test(&other.condition, asks);
             self.depth -= 1;
             match truth? {
@@ -373,6 +382,12 @@ impl<'a> Walk<'a, '_> {
             Value::Known(value, _) => Truth::of(holds(&value)),
         }
     }
+}
+
+/// The range of a set that holds an address, or the one of this host that it leads to.
+pub(super) fn range_of(set: &RuleSet, address: IpAddr) -> Option<SetMatch<'_>> {
+    let twin = || set.find_address(loopback_of(address)?);
+    set.find_address(address).or_else(twin)
 }
 
 /// Whether a test holds for an address, or for the one of this host that it leads to.

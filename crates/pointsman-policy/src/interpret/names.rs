@@ -25,7 +25,7 @@ impl<'a> Walk<'a, '_> {
     /// The domain, in the dialect's order; asks where a higher source is still unknown.
     pub(super) fn domain(&self) -> Result<Named<'a>, Need> {
         let requested = self.requested();
-        match self.policy.domain_order {
+        match self.domain_order {
             DomainOrder::Requested => Ok(plain(requested)),
             DomainOrder::RequestedElseSniffed => match requested {
                 Value::Absent => self.sniffed(),

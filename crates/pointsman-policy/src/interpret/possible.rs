@@ -1,25 +1,31 @@
-//! Where a walk may end while something is not known: facts that nobody asked for yet, and rule sets of which nobody
-//! knows what they hold.
+//! Where a walk may end while something is not known: facts that nobody asked for yet, rule sets of which nobody
+//! knows what they hold, or all of a flow but the name that it goes to.
 //!
 //! The steps of the walk itself, over all that may be: a condition may come to several of Kleene's values, and the
 //! address of a named destination may be seen or not.
 //!
-//! Invariant: whatever is learned, [`Policy::decide`] ends at one of these; where all is known, there is one
-//! (`tests/possible.rs`). More are told than can be where several rules look at one unknown fact: each is taken to
-//! come to anything by itself.
+//! Invariant: whatever is learned, [`Policy::decide`] ends at one of these; where all is known, or where rules look at
+//! names alone, there is one (`tests/possible.rs`). More are told than can be where several rules look at one unknown
+//! fact: each is taken to come to anything by itself.
 
+mod conditions;
+mod free;
 mod truths;
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use self::free::{AtAccept, Free};
 use self::truths::{Truths, Views};
 use super::{Value, Walk, Watch};
-use crate::condition::{Asks, Condition};
-use crate::fact::{Fact, Facts, Need};
+use crate::address::Host;
+use crate::condition::{AddressOf, Asks, Condition};
+use crate::domain::Domain;
+use crate::fact::{Fact, Facts, Provenance};
 use crate::ids::{OutboundId, SetId};
-use crate::interpret::conditions::least;
-use crate::model::{Node, OnUnknown, Policy, Select};
+use crate::model::{ArmKey, DomainOrder, Node, OnUnknown, Policy, Select, SelectOn, each_node};
 use crate::origin::Origin;
 use crate::request::{Request, Route};
-use crate::set::RuleSet;
 
 /// How a walk may end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,30 +54,81 @@ impl Policy {
     /// Goes through the rules one by one, also where the policy is compiled.
     #[must_use]
     pub fn possible(&self, facts: &Facts, free: &[SetId]) -> Vec<Possible> {
-        let mut may = May {
-            walk: Walk::new(self, facts, Watch::Nothing),
-            open: open(self, free),
-            breaks: breaks(facts),
-            ends: Vec::new(),
+        let free = Free::of_flow(self, facts, free);
+        May::new(self, facts, free).ends()
+    }
+
+    /// All ends that flows to a name may come to, as [`Self::possible`] tells them, while no more is known of them than
+    /// that name and, where it is given, the client's address: what whoever is asked for the name can tell of the flow
+    /// that is to follow.
+    ///
+    /// The flows are those that bring the name, be it by its fake address. The name is their domain, also where the
+    /// first bytes come before the request: those are taken to carry it too. All else may be anything: ports, network,
+    /// inbound, DSCP, and whatever rules may ask for.
+    #[must_use]
+    pub fn possible_for(&self, name: &Domain, client: Option<IpAddr>) -> Vec<Possible> {
+        let of_client = |client| SocketAddr::new(client, 0);
+        let facts = Facts {
+            source: Fact::from_option(client.map(of_client), Provenance::Inbound),
+            destination: Fact::Known(Host::Name(name.clone()), Provenance::Request),
+            ..Facts::default()
         };
-        let through = may.nodes(&self.body, Views::of(false));
-        if through != Views::NONE {
-            may.end(End::NoRoute, None);
-        }
-        may.ends
+        let free = Free::of_name(client);
+        let mut may = May::new(self, &facts, free);
+        may.walk.domain_order = DomainOrder::Requested;
+        may.ends()
+    }
+
+    /// Whether an end for a name may depend on who asks for it: some condition looks at the client's address.
+    #[must_use]
+    pub fn looks_at_clients(&self) -> bool {
+        let mut sets = BTreeSet::new();
+        let mut looks = false;
+        each_node(&self.body, &mut |node| {
+            if let Some(condition) = node.condition() {
+                looks |= condition.any_test(&mut looks_at_client);
+                self.gather_sets(condition, &mut sets);
+            }
+        });
+        let sets = sets.iter().filter_map(|id| self.sets.get(id.0 as usize));
+        let mut others = sets.flat_map(|set| set.others());
+        looks || others.any(|other| other.condition.any_test(&mut looks_at_client))
+    }
+}
+
+fn looks_at_client(test: &Condition) -> bool {
+    match test {
+        Condition::Address { of, .. } => matches!(of, AddressOf::Source | AddressOf::Either),
+        _ => false,
     }
 }
 
 struct May<'a, 'w> {
     walk: Walk<'a, 'w>,
-    /// By [`SetId`]: those of which nobody knows whether they hold.
-    open: Vec<bool>,
-    /// Whether an entry of a list may look at something that could not be found.
-    breaks: bool,
+    free: Free,
     ends: Vec<Possible>,
 }
 
 impl<'a> May<'a, '_> {
+    fn new(policy: &'a Policy, facts: &'a Facts, free: Free) -> Self {
+        let mut walk = Walk::new(policy, facts, Watch::Nothing);
+        walk.jumps = true;
+        Self {
+            walk,
+            free,
+            ends: Vec::new(),
+        }
+    }
+
+    fn ends(mut self) -> Vec<Possible> {
+        let policy = self.walk.policy;
+        let through = self.nodes(&policy.body, Views::of(false));
+        if through != Views::NONE {
+            self.end(End::NoRoute, None);
+        }
+        self.ends
+    }
+
     fn end(&mut self, end: End, rule: Option<&Origin>) {
         if !self.ends.iter().any(|known| known.end == end) {
             let rule = rule.cloned();
@@ -205,23 +262,25 @@ impl<'a> May<'a, '_> {
         let mut arms = vec![Views::NONE; select.arms.len()];
         for seen in from.each() {
             self.walk.resolved = seen;
-            let key = self.walk.key(select);
+            let key = match select.on {
+                SelectOn::Protocol if self.free.at_accept != AtAccept::Known => None,
+                _ => self.walk.key(select).ok(),
+            };
             let after = Views::of(self.walk.resolved);
             match key {
-                Ok(Value::Absent) => through |= after,
-                Ok(Value::Failed(_)) => broken |= after,
-                Ok(Value::Known((key, _), _)) => {
+                Some(Value::Absent) => through |= after,
+                Some(Value::Failed(_)) => broken |= after,
+                Some(Value::Known((key, _), _)) => {
                     match select.arms.iter().position(|arm| arm.key == key) {
                         Some(number) => arms[number] |= after,
                         None => through |= after,
                     }
                 }
-                Err(_) => {
+                None => {
                     through |= after;
                     broken |= after;
-                    let network = self.walk.facts.network;
                     for (arm, views) in select.arms.iter().zip(&mut arms) {
-                        if arm.key.may_be_over(network) {
+                        if self.may_be(arm.key) {
                             *views |= after;
                         }
                     }
@@ -232,6 +291,14 @@ impl<'a> May<'a, '_> {
             through |= self.branch(&arm.then, &arm.origin, views);
         }
         through | self.refusal(broken, &select.origin)
+    }
+
+    /// Whether a flow may have that key.
+    fn may_be(&self, key: ArmKey) -> bool {
+        match self.free.at_accept {
+            AtAccept::Known => key.may_be_over(self.walk.facts.network),
+            AtAccept::Name { .. } => true,
+        }
     }
 
     /// As the walk's own: a way out is named by its condition's line.
@@ -245,166 +312,4 @@ impl<'a> May<'a, '_> {
             other => self.node(other, from),
         }
     }
-
-    fn test(&mut self, condition: &'a Condition, from: Views) -> Truths {
-        let mut may = Truths::default();
-        for seen in from.each() {
-            may |= self.condition(condition, Asks::Resolve, seen);
-        }
-        may
-    }
-
-    fn condition(&mut self, condition: &'a Condition, limit: Asks, seen: bool) -> Truths {
-        match condition {
-            Condition::And(all) => {
-                let (stopped, sure, unknown) =
-                    self.parts(all, limit, seen, |may| (may.no, may.yes));
-                Truths {
-                    no: stopped,
-                    unknown,
-                    yes: sure,
-                }
-            }
-            Condition::Or(any) => {
-                let (stopped, sure, unknown) =
-                    self.parts(any, limit, seen, |may| (may.yes, may.no));
-                Truths {
-                    no: sure,
-                    unknown,
-                    yes: stopped,
-                }
-            }
-            Condition::Not(inner) => {
-                let Truths { no, unknown, yes } = self.condition(inner, limit, seen);
-                Truths {
-                    no: yes,
-                    unknown,
-                    yes: no,
-                }
-            }
-            test => self.leaf(test, limit, seen),
-        }
-    }
-
-    /// The parts of logic in their order, as `split` says by which value it stops and by which it goes on: where it
-    /// stopped, and where it came to the end without and with an unknown one. A part is gone through once for each
-    /// view, so that nesting costs no more than its depth.
-    fn parts(
-        &mut self,
-        parts: &'a [Condition],
-        limit: Asks,
-        seen: bool,
-        split: impl Fn(&Truths) -> (Views, Views),
-    ) -> (Views, Views, Views) {
-        let mut stopped = Views::NONE;
-        let (mut sure, mut doubtful) = (Views::of(seen), Views::NONE);
-        for part in parts {
-            let (mut next, mut next_doubtful) = (Views::NONE, Views::NONE);
-            for seen in (sure | doubtful).each() {
-                let may = self.condition(part, limit, seen);
-                let (stops, goes) = split(&may);
-                stopped |= stops;
-                if sure.has(seen) {
-                    next |= goes;
-                    next_doubtful |= may.unknown;
-                }
-                if doubtful.has(seen) {
-                    next_doubtful |= goes | may.unknown;
-                }
-            }
-            (sure, doubtful) = (next, next_doubtful);
-        }
-        (stopped, sure, doubtful)
-    }
-
-    fn leaf(&mut self, test: &'a Condition, limit: Asks, seen: bool) -> Truths {
-        // Any of its entries may ask for the address, or none.
-        let looked = match test {
-            Condition::Set(_, asks) if least(*asks, limit) == Asks::Resolve => Views::of(true),
-            _ => Views::NONE,
-        };
-        if let Condition::Set(id, _) = test
-            && self.open.get(id.0 as usize) == Some(&true)
-        {
-            let mut may = Truths::any(Views::of(seen) | looked);
-            if !self.breaks {
-                may.unknown = Views::NONE;
-            }
-            return may;
-        }
-        self.walk.resolved = seen;
-        // A walk that stopped for a fact may have stopped within a set.
-        self.walk.depth = 0;
-        let truth = self.walk.test(test, limit);
-        let after = Views::of(self.walk.resolved);
-        match truth {
-            Ok(truth) => Truths::one(truth, after),
-            Err(_) => Truths::any(after | looked),
-        }
-    }
-}
-
-/// The sets that are free or hold such a one.
-fn open(policy: &Policy, free: &[SetId]) -> Vec<bool> {
-    let mut open: Vec<bool> = vec![false; policy.sets.len()];
-    for id in free {
-        if let Some(open) = open.get_mut(id.0 as usize) {
-            *open = true;
-        }
-    }
-    if free.is_empty() {
-        return open;
-    }
-    let holds_open = |set: &RuleSet, open: &[bool]| {
-        set.others().iter().any(|other| {
-            other.condition.any_test(&mut |test| match test {
-                Condition::Set(id, _) => open.get(id.0 as usize) == Some(&true),
-                _ => false,
-            })
-        })
-    };
-    // Each round opens one at least.
-    while let Some(next) = policy
-        .sets
-        .iter()
-        .zip(&open)
-        .position(|(set, is_open)| !is_open && holds_open(set, &open))
-    {
-        open[next] = true;
-    }
-    open
-}
-
-/// Whether any fact could not be found, or may yet come out so.
-fn breaks(facts: &Facts) -> bool {
-    let asked = |need| facts.lacks(need) || facts.failure(need).is_some();
-    let Facts {
-        network: _,
-        inbound,
-        source,
-        destination,
-        port,
-        sought,
-    } = facts;
-    let of_owner = sought.owner.known().is_some_and(|process| {
-        let texts = [
-            &process.name,
-            &process.path,
-            &process.command_line,
-            &process.user,
-            &process.cgroup,
-            &process.unit,
-            &process.tag,
-        ];
-        process.pid.failure().is_some() || texts.iter().any(|text| text.failure().is_some())
-    });
-    Need::ALL.into_iter().any(asked)
-        || of_owner
-        || inbound.failure().is_some()
-        || source.failure().is_some()
-        || destination.failure().is_some()
-        || port.failure().is_some()
-        || sought.dscp.failure().is_some()
-        || sought.fake_ip.failure().is_some()
-        || sought.correlated.failure().is_some()
 }

@@ -20,13 +20,13 @@ use pointsman_policy::fact::{
 };
 use pointsman_policy::model::udp::Udp;
 use pointsman_policy::model::{
-    Action, DomainOrder, Node, OnUnknown, Origin, OutboundId, OutboundInfo, OutboundKind, Policy,
-    Rule,
+    Action, Arm, ArmKey, DomainOrder, Node, OnUnknown, Origin, OutboundId, OutboundInfo,
+    OutboundKind, Policy, Rule, Select, SelectOn, SetId,
 };
 use pointsman_policy::request::{Answer, RequestId};
 use pointsman_policy::set::RuleSet;
-use pointsman_policy::zone::Zones;
-use pointsman_policy::{Domain, Host};
+use pointsman_policy::zone::{ZoneId, Zones};
+use pointsman_policy::{Domain, End, Host, Possible};
 
 pub(crate) const DIRECT: OutboundId = OutboundId(0);
 pub(crate) const PROXY: OutboundId = OutboundId(1);
@@ -116,6 +116,28 @@ pub(crate) fn not(condition: Condition) -> Condition {
     Condition::Not(Box::new(condition))
 }
 
+pub(crate) fn set(id: u32, asks: Asks) -> Condition {
+    Condition::Set(SetId(id), asks)
+}
+
+pub(crate) fn zone(at: u32) -> ArmKey {
+    ArmKey::Zone(ZoneId(at))
+}
+
+/// Arms on the lines behind the selection's.
+pub(crate) fn selecting(on: SelectOn, arms: impl IntoIterator<Item = (ArmKey, Node)>) -> Node {
+    let arms = arms.into_iter().zip(2..).map(|((key, then), line)| Arm {
+        key,
+        then,
+        origin: origin(line),
+    });
+    Node::Select(Select {
+        on,
+        arms: arms.collect(),
+        origin: origin(1),
+    })
+}
+
 /// What came of a flow, in a few words: `proxy by 3`, `needs sniff`, `no route`.
 pub(crate) fn told(policy: &Policy, words: &str) -> String {
     let mut trace = Trace::default();
@@ -133,6 +155,35 @@ pub(crate) fn told(policy: &Policy, words: &str) -> String {
         }
         Step::Need(need) => format!("needs {}", need.as_str()),
         Step::NoRoute => "no route".to_owned(),
+    }
+}
+
+/// What may come of a flow, with the lines that lead there first: `proxy by 2, direct by 3`.
+pub(crate) fn ends_told(policy: &Policy, possible: &[Possible]) -> String {
+    let told = possible.iter().map(|Possible { end, rule }| {
+        let end = match end {
+            End::NoRoute => "no route".to_owned(),
+            End::Refused => "refused".to_owned(),
+            End::To(outbound) => policy.outbound(*outbound).name.to_string(),
+        };
+        match rule {
+            Some(rule) => format!("{end} by {}", rule.line),
+            None => end,
+        }
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn ends(possible: &[Possible]) -> Vec<End> {
+    possible.iter().map(|possible| possible.end).collect()
+}
+
+/// Where a decision ends, all being known.
+pub(crate) fn end(step: &Step) -> End {
+    match step {
+        Step::Decided(decision) => decision.outbound.map_or(End::Refused, End::To),
+        Step::NoRoute => End::NoRoute,
+        Step::Need(need) => panic!("{need:?} is known"),
     }
 }
 

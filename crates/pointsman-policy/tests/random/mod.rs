@@ -28,7 +28,7 @@ use regex::RegexBuilder;
 
 use crate::flow::{flow, name, origin, policy};
 
-const NAMES: &[&str] = &["test", "a.test", "b.a.test", "xa.test", "other.org", "org"];
+pub(crate) const NAMES: &[&str] = &["test", "a.test", "b.a.test", "xa.test", "other.org", "org"];
 const RANGES: &[&str] = &[
     "10.0.0.0/8",
     "10.3.0.0/16",
@@ -276,7 +276,9 @@ pub(crate) fn any_condition() -> impl Strategy<Value = Condition> {
     logic(leaf)
 }
 
-fn logic(leaf: impl Strategy<Value = Condition> + 'static) -> impl Strategy<Value = Condition> {
+pub(crate) fn logic(
+    leaf: impl Strategy<Value = Condition> + 'static,
+) -> impl Strategy<Value = Condition> {
     leaf.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Condition::And),
@@ -383,7 +385,7 @@ fn plain_condition() -> impl Strategy<Value = Condition> {
     ]
 }
 
-fn domain_test() -> impl Strategy<Value = DomainTest> {
+pub(crate) fn domain_test() -> impl Strategy<Value = DomainTest> {
     prop_oneof![
         select(NAMES).prop_map(|text| DomainTest::Exact(name(text))),
         select(NAMES).prop_map(|text| DomainTest::Suffix(name(text))),
