@@ -2,13 +2,13 @@
 //!
 //! Invariant: the policy of a DNS server knows its own ends alone; an outbound of flows cannot be meant by mistake.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::model::udp::Udp;
 use pointsman_policy::model::{DomainOrder, OnUnknown, OutboundInfo, OutboundKind};
-use pointsman_policy::{Action, Host, Node, OutboundId, Policy, Prefix};
+use pointsman_policy::{Action, Domain, Host, Node, OutboundId, Policy, Prefix};
 use pointsman_spec::door::{Admission, DoorLimits, Speaks};
 
 use crate::setup::{
@@ -20,6 +20,7 @@ use crate::setup::{
 pub(crate) struct Ends {
     ends: Vec<(Arc<str>, DnsEnd)>,
     upstreams: Vec<UpstreamSpec>,
+    hosts: Vec<(Domain, bool, IpAddr)>,
 }
 
 impl Ends {
@@ -51,9 +52,18 @@ impl Ends {
         self.end(name, DnsEnd::Ask(self.upstreams.len() - 1))
     }
 
+    /// Names with fixed addresses: exact, or with all names below (`true`).
+    pub(crate) fn with_hosts(&mut self, hosts: &[(Domain, bool, IpAddr)]) {
+        self.hosts = hosts.to_vec();
+    }
+
     /// The server whose policy has those steps; the rest of it as `like` says.
     pub(crate) fn server(self, body: Vec<Node>, like: &Policy) -> DnsSpec {
-        let Self { ends, upstreams } = self;
+        let Self {
+            ends,
+            upstreams,
+            hosts,
+        } = self;
         let infos = ends.iter().map(|(name, end)| OutboundInfo {
             name: Arc::clone(name),
             kind: OutboundKind::Plain(match end {
@@ -77,7 +87,8 @@ impl Ends {
             policy: Arc::new(policy),
             ends: ends.into_iter().map(|(_, end)| end).collect(),
             upstreams,
-            hosts: Vec::new(),
+            hosts,
+            asks_for_local_names: false,
             limits: DnsLimits::default(),
         }
     }

@@ -29,6 +29,8 @@ pub struct Outbounds {
     by_name: HashMap<Arc<str>, OutboundId>,
     /// Names that unknown ones were compared with.
     compared: Cell<usize>,
+    /// What its entries are called, where that is not outbounds.
+    called: Option<&'static str>,
 }
 
 /// What to do about a name that there is not.
@@ -46,6 +48,14 @@ impl Outbounds {
             table.push(name, kind, None);
         }
         table
+    }
+
+    /// The same table, of what is called otherwise: the ends of a DNS server's rules.
+    pub(crate) fn called(self, called: &'static str) -> Self {
+        Self {
+            called: Some(called),
+            ..self
+        }
     }
 
     /// Adds an outbound; a name that is taken is an error that shows both places.
@@ -156,8 +166,12 @@ impl Outbounds {
             return None;
         }
         let hint = self.hint(name);
-        let message = format!("there is no outbound `{name}`");
-        let problem = problems.error("unknown-outbound", span, message);
+        let (called, code) = match self.called {
+            Some(called) => (called, "unknown-end"),
+            None => ("outbound", "unknown-outbound"),
+        };
+        let message = format!("there is no {called} `{name}`");
+        let problem = problems.error(code, span, message);
         problem.about = matches!(hint, Some(Hint::Near(_))).then_some(About::Misspelt);
         problem.hint = hint.map(|(Hint::Near(text) | Hint::Other(text))| text);
         None

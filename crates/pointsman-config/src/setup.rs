@@ -140,7 +140,8 @@ impl Setup {
 
     /// Compiles every policy, so that decisions cost the same however many rules there are.
     pub fn compile(&mut self, key: Key) {
-        let policies = self.policies.iter_mut();
+        let of_queries = self.dns.iter_mut().map(|dns| &mut dns.what.policy);
+        let policies = self.policies.iter_mut().chain(of_queries);
         let mut bodies: Vec<&mut Body> = policies
             .map(|policy| &mut Arc::make_mut(policy).body)
             .collect();

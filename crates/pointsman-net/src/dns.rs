@@ -7,6 +7,7 @@
 mod answering;
 mod counts;
 mod datagrams;
+mod local_names;
 mod stream;
 mod waits;
 

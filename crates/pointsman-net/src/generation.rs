@@ -77,8 +77,10 @@ impl Generation {
         &self,
         number: Number,
         policies: Vec<Arc<Policy>>,
+        of_queries: Option<Arc<Policy>>,
         rules: Rules,
     ) -> Self {
+        let dns = self.spec.dns.as_ref().zip(of_queries);
         Self {
             marked: marked(&policies),
             programs: programs(&policies),
@@ -86,6 +88,7 @@ impl Generation {
             spec: Spec {
                 number,
                 policies,
+                dns: dns.map(|(dns, policy)| Arc::new(dns.with_policy(policy))),
                 ..self.spec.clone()
             },
             doors: self.doors.clone(),

@@ -19,6 +19,9 @@ pub struct DnsSpec {
     pub upstreams: Vec<UpstreamSpec>,
     /// Names with fixed addresses, before all rules: exact, or with all names below (`true`).
     pub hosts: Vec<(Domain, bool, IpAddr)>,
+    /// Names that mean nothing to the world (`printer.local`, `router`, reverse names of private addresses) are asked for as
+    /// others are: the upstreams may be of the network where they mean something.
+    pub asks_for_local_names: bool,
     /// What clients may take.
     pub limits: DnsLimits,
 }

@@ -15,6 +15,7 @@ use pointsman_wire::dns::{
 use tokio::time::Instant;
 
 use super::counts::Became;
+use super::local_names::{LocalName, local_name};
 use super::waits::WaitPlace;
 use crate::door::Door;
 use crate::ends::counted;
@@ -32,6 +33,8 @@ const PROHIBITED: u16 = 18;
 
 /// How long it holds that a rule refuses a name, in seconds: whoever changes the rule wants to see it.
 const BLOCKED_FOR: u32 = 10;
+/// How long it holds what names of this place come to, in seconds.
+const LOCAL_FOR: u32 = 600;
 /// How long fixed addresses hold, in seconds.
 const FIXED_FOR: u32 = 10;
 
@@ -144,7 +147,15 @@ impl Service {
                 return self.here(&query, &records, none, limit, out);
             }
         }
-        let end = self.server.decide(self.facts(name, asker));
+        let facts = self.facts(name, asker);
+        if !self.server.asks_for_local_names
+            && let Some(name) = facts.destination.known().and_then(Host::name)
+            && let Some(local) = local_name(name, query.kind())
+            && !self.server.is_sent(&facts)
+        {
+            return self.local(&query, local, limit, out);
+        }
+        let end = self.server.decide(facts);
         let upstream = match end {
             QueryEnd::Ask(upstream) => upstream,
             QueryEnd::Here(end) => return self.refuse(&query, end, limit, out),
@@ -215,6 +226,32 @@ impl Service {
             records,
             negative,
             ..Reply::default()
+        };
+        reply.write(query, limit, out);
+        (Some(Became::Here), Outcome::Replied)
+    }
+
+    /// What a name comes to that only means something here.
+    fn local(
+        &self,
+        query: &Query<'_>,
+        name: LocalName,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> (Option<Became>, Outcome) {
+        let here = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let records = match name {
+            LocalName::Localhost => addresses(query.kind(), &here),
+            LocalName::NoData | LocalName::NoName => Vec::new(),
+        };
+        let reply = Reply {
+            code: match name {
+                LocalName::NoName => code::NX_DOMAIN,
+                LocalName::Localhost | LocalName::NoData => code::NO_ERROR,
+            },
+            records: &records,
+            negative: records.is_empty().then_some(LOCAL_FOR),
+            error: None,
         };
         reply.write(query, limit, out);
         (Some(Became::Here), Outcome::Replied)

@@ -61,6 +61,8 @@ pub struct Prepared {
 pub struct PreparedRefresh {
     number: Number,
     policies: Vec<Arc<Policy>>,
+    /// That of the DNS server.
+    of_queries: Option<Arc<Policy>>,
     /// What is refreshed, which stays in force as long as nobody else may prepare.
     now: Arc<Generation>,
     _turn: OwnedMutexGuard<()>,
@@ -152,7 +154,7 @@ impl<S> Plane<S> {
     }
 
     /// Gets ready to take policies with refreshed rule sets into service, as generation `number`, and nothing else. They
-    /// are those in force, in their order, but for what their sets hold.
+    /// are those in force, in their order, but for what their sets hold; `of_queries` is that of the DNS server.
     ///
     /// # Errors
     /// [`ApplyError`] where they are not, or there is no generation yet.
@@ -160,6 +162,7 @@ impl<S> Plane<S> {
         &self,
         number: Number,
         policies: Vec<Arc<Policy>>,
+        of_queries: Option<Arc<Policy>>,
     ) -> Result<PreparedRefresh, ApplyError> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         if self.listeners().stopped {
@@ -168,7 +171,9 @@ impl<S> Plane<S> {
         let Some(now) = self.shared.generation() else {
             return Err(ApplyError::Spec("nothing is in force yet".into()));
         };
-        if now.number().load != number.load || now.spec().policies.len() != policies.len() {
+        let same = now.spec().policies.len() == policies.len()
+            && now.spec().dns.is_some() == of_queries.is_some();
+        if now.number().load != number.load || !same {
             let text = format!("{number} is no refresh of {}", now.number());
             return Err(ApplyError::Spec(text));
         }
@@ -179,6 +184,7 @@ impl<S> Plane<S> {
         Ok(PreparedRefresh {
             number,
             policies,
+            of_queries,
             now,
             _turn: turn,
         })
@@ -189,12 +195,13 @@ impl<S> Plane<S> {
         let PreparedRefresh {
             number,
             policies,
+            of_queries,
             now,
             _turn,
         } = prepared;
         let mut listeners = self.listeners();
         let rules = listeners.tallies.of(&policies, false);
-        self.swap(now.refreshed(number, policies, rules), about);
+        self.swap(now.refreshed(number, policies, of_queries, rules), about);
     }
 
     fn put_in_force(&self, prepared: Prepared, about: S, tenure: Tenure) -> Retired {
@@ -372,7 +379,7 @@ impl Plane {
         number: Number,
         policies: Vec<Arc<Policy>>,
     ) -> Result<(), ApplyError> {
-        let prepared = self.prepare_refresh(number, policies).await?;
+        let prepared = self.prepare_refresh(number, policies, None).await?;
         self.commit_refresh(prepared, ());
         Ok(())
     }

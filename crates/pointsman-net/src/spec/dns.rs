@@ -4,19 +4,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pointsman_policy::fact::{Fact, Facts};
-use pointsman_policy::{Domain, Need, Policy, Step};
+use pointsman_policy::{Decision, Domain, Need, OutboundId, Policy, Step};
 use pointsman_spec::dns::{DnsEnd, DnsLimits, DnsSpec};
 use pointsman_spec::outbound::Outbound;
 
 use crate::resolver::{ByName, Station, Upstream};
 
 /// What doors that speak DNS lead to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DnsServer {
     policy: Arc<Policy>,
     ends: Vec<DnsEnd>,
     upstreams: Vec<Arc<Upstream>>,
-    hosts: ByName<IpAddr>,
+    hosts: Arc<ByName<IpAddr>>,
+    /// Whether names that mean nothing to the world are asked for all the same.
+    pub(crate) asks_for_local_names: bool,
     pub(crate) limits: DnsLimits,
 }
 
@@ -40,8 +42,17 @@ impl DnsServer {
             policy: Arc::clone(&spec.policy),
             ends: spec.ends.clone(),
             upstreams: spec.upstreams.iter().map(upstream).collect(),
-            hosts: ByName::new(spec.hosts.iter().cloned()),
+            hosts: Arc::new(ByName::new(spec.hosts.iter().cloned())),
+            asks_for_local_names: spec.asks_for_local_names,
             limits: spec.limits,
+        }
+    }
+
+    /// The same with another policy: what a refreshed rule set needs.
+    pub(crate) fn with_policy(&self, policy: Arc<Policy>) -> Self {
+        Self {
+            policy,
+            ..self.clone()
         }
     }
 
@@ -50,17 +61,38 @@ impl DnsServer {
         self.hosts.all(name).into_iter().copied().collect()
     }
 
-    /// What becomes of a query; what is asked for and no query has is absent.
-    pub(crate) fn decide(&self, mut facts: Facts) -> QueryEnd {
-        let end = loop {
-            match self.policy.decide(&facts) {
-                Step::Decided(decision) => break decision.outbound,
-                Step::Need(need) => is_absent(&mut facts, need),
-                Step::NoRoute => break None,
-            }
+    /// Whether a rule sends this very name to somebody: another one than counts for a query without a name.
+    pub(crate) fn is_sent(&self, facts: &Facts) -> bool {
+        let nameless = Facts {
+            destination: Fact::Absent,
+            ..facts.clone()
         };
-        let end = end.and_then(|end| self.ends.get(usize::try_from(end.0).ok()?));
-        match end {
+        let Some(decision) = self.decision(facts.clone()) else {
+            return false;
+        };
+        let end = decision.outbound.and_then(|end| self.end(end));
+        let otherwise = self.decision(nameless).and_then(|decision| decision.rule);
+        matches!(end, Some(DnsEnd::Ask(_))) && decision.rule != otherwise
+    }
+
+    fn decision(&self, mut facts: Facts) -> Option<Decision> {
+        loop {
+            match self.policy.decide(&facts) {
+                Step::Decided(decision) => return Some(decision),
+                Step::Need(need) => is_absent(&mut facts, need),
+                Step::NoRoute => return None,
+            }
+        }
+    }
+
+    fn end(&self, end: OutboundId) -> Option<&DnsEnd> {
+        self.ends.get(usize::try_from(end.0).ok()?)
+    }
+
+    /// What becomes of a query; what is asked for and no query has is absent.
+    pub(crate) fn decide(&self, facts: Facts) -> QueryEnd {
+        let end = self.decision(facts).and_then(|decision| decision.outbound);
+        match end.and_then(|end| self.end(end)) {
             Some(DnsEnd::Ask(at)) => match self.upstreams.get(*at) {
                 Some(upstream) => QueryEnd::Ask(Arc::clone(upstream)),
                 None => QueryEnd::Undecided,

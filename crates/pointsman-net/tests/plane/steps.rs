@@ -151,7 +151,11 @@ async fn a_refresh_is_not_half_in_force_wherever_it_is_dropped() {
         load: 1,
         refresh: 1,
     };
-    let prepare = || stage.plane().prepare_refresh(number, policies.clone());
+    let prepare = || {
+        stage
+            .plane()
+            .prepare_refresh(number, policies.clone(), None)
+    };
     let unchanged = async |_times: usize| {
         let now = stage.plane().in_force().unwrap();
         assert!(Arc::ptr_eq(&now, &before));

@@ -31,11 +31,17 @@ impl App {
             refresh: before.refresh + 1,
             ..before
         };
-        let policies = with_set(&setup.policies, source, Arc::new(set));
+        let mut all = setup.policies.clone();
+        all.extend(setup.dns.iter().map(|dns| Arc::clone(&dns.what.policy)));
+        let mut policies = with_set(&all, source, Arc::new(set));
+        let of_queries = policies.split_off(setup.policies.len()).pop();
         let mut renewed = Setup {
             policies: policies.clone(),
             ..Setup::clone(&setup)
         };
+        if let Some((dns, policy)) = renewed.dns.as_mut().zip(of_queries.as_ref()) {
+            dns.what.policy = Arc::clone(policy);
+        }
         for known in renewed.sources.iter_mut().filter(|it| it.set == source.set) {
             known.read = Some(stamp);
         }
@@ -46,7 +52,10 @@ impl App {
         });
         let renewed = testing.await.map_err(|error| error.to_string())?;
         let renewed = Arc::new(renewed);
-        let prepared = self.plane.prepare_refresh(number, policies).await;
+        let prepared = self
+            .plane
+            .prepare_refresh(number, policies, of_queries)
+            .await;
         let prepared = prepared.map_err(|error| chain(&error))?;
         let mut book = self.book();
         self.plane.commit_refresh(prepared, Arc::clone(&renewed));

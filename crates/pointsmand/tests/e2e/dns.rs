@@ -119,7 +119,7 @@ impl World {
         ] {
             host.ip(&["address", "add", address, "dev", "lo"]);
         }
-        let (near, far) = match files[0].1.contains("10.9.9.1") {
+        let (near, far) = match files.iter().any(|(_, text)| text.contains("10.9.9.1")) {
             true => ("10.9.9.2", "10.9.9.1"),
             false => ("192.168.1.1", "1.1.1.1"),
         };
@@ -152,6 +152,109 @@ impl World {
     fn check(&self, words: &str, status: &str, records: &[&str]) {
         check(&self.host, words, status, records);
     }
+}
+
+/// A host with a native file: two upstreams at 10.9.9.1 (`far`) and 10.9.9.2 (`near`), and this `dns` beside them.
+fn native(dns: &str) -> World {
+    let text = format!(
+        "version: 1\noutbounds: {{ privacy: {{ type: socks5, server: \"127.0.0.1:2123\" }} }}\n\
+         rule_sets: {{ ads: {{ path: ads.txt }} }}\npolicy: direct\n\
+         dns:\n  listen: \"udp://127.0.0.1:53535\"\n  upstreams:\n    near: \"udp://10.9.9.2\"\n    \
+         far: {{ address: \"udp://10.9.9.1\", via: privacy, timeout: 2s }}\n{dns}"
+    );
+    let list = "ads.test\ntracker.test\n".to_owned();
+    World::with(vec![("conf", text), ("ads.txt", list)])
+}
+
+/// D13: each answer of rules, for types that have addresses and for one that has none.
+#[test]
+fn rules_answer_by_themselves() {
+    let rules = "  rules:\n  - DOMAIN, zero.test, zero\n  - DOMAIN, nodata.block, nodata\n  - DOMAIN, refused.block, refused\n  \
+                 - DOMAIN, drop.block, drop\n  - RULE-SET, ads, nxdomain\n  - DOMAIN-SUFFIX, secret.test, far\n  - FALLBACK, near\n";
+    let world = native(rules);
+    world.check("zero.test A", "NOERROR", &["A 0.0.0.0"]);
+    world.check("zero.test AAAA", "NOERROR", &["AAAA ::"]);
+    for (words, status) in [
+        ("zero.test MX", "NOERROR"),
+        ("nodata.block A", "NOERROR"),
+        ("refused.block A", "REFUSED"),
+        ("+time=2 drop.block A", "none"),
+        ("x.ads.test A", "NXDOMAIN"),
+        ("tracker.test HTTPS", "NXDOMAIN"),
+    ] {
+        world.check(words, status, &[]);
+    }
+    let reply = dig(&world.host, "x.ads.test A");
+    assert!(reply.contains("EDE: 15 (Blocked)"), "{reply}");
+    assert!(reply.contains("\tSOA\t"), "{reply}");
+    assert_eq!((world.near.all().len(), world.far.all().len()), (0, 0));
+    world.check("a.secret.test A", "NOERROR", &["A 10.0.0.2"]);
+    world.check("a.test A", "NOERROR", &["A 10.0.0.1"]);
+    // A name that is no host's is decided on by what it ends in.
+    world.check(
+        "_sip._tcp.secret.test SRV",
+        "NOERROR",
+        &["SRV 1 2 443 srv.test."],
+    );
+    world.check("x\\.y.secret.test A", "NOERROR", &["A 10.0.0.2"]);
+    assert_eq!((world.near.all().len(), world.far.all().len()), (1, 3));
+}
+
+/// D15, and fixed addresses.
+#[test]
+fn names_of_this_place_are_nobodys_elses() {
+    let world = native(
+        "  hosts: { nas.lan: [192.168.1.5, \"fd00::5\"], .box: 127.0.0.1 }\n  domains: { fritz.box.local: far }\n",
+    );
+    for (words, status, records) in [
+        ("x.onion A", "NXDOMAIN", &[][..]),
+        ("a.invalid A", "NXDOMAIN", &[]),
+        ("localhost A", "NOERROR", &["A 127.0.0.1"]),
+        ("localhost AAAA", "NOERROR", &["AAAA ::1"]),
+        ("localhost MX", "NOERROR", &[]),
+        ("printer.local A", "NXDOMAIN", &[]),
+        ("9.1.168.192.in-addr.arpa PTR", "NXDOMAIN", &[]),
+        ("_dns.resolver.arpa SVCB", "NOERROR", &[]),
+        ("use-application-dns.net A", "NXDOMAIN", &[]),
+        ("router A", "NXDOMAIN", &[]),
+        ("nas.lan A", "NOERROR", &["A 192.168.1.5"]),
+        ("nas.lan AAAA", "NOERROR", &["AAAA fd00::5"]),
+        ("nas.lan TXT", "NOERROR", &[]),
+        ("a.b.box A", "NOERROR", &["A 127.0.0.1"]),
+    ] {
+        world.check(words, status, records);
+    }
+    assert_eq!((world.near.all().len(), world.far.all().len()), (0, 0));
+    // A rule that names one is obeyed; the top level's own records are asked for.
+    world.check("a.fritz.box.local A", "NOERROR", &["A 10.0.0.2"]);
+    world.check(
+        "test DS",
+        "NOERROR",
+        &["DS 1 8 2 000102030405060708090A0B0C0D0E0F101112131415161718191A1B 1C1D1E1F"],
+    );
+}
+
+/// Who may not ask is told so, and nobody is asked for it; what cannot be got in 2 s is told after 2 s.
+#[test]
+fn strangers_are_refused_and_patience_is_the_upstreams_own() {
+    let world = native("  rules: [\"DOMAIN-SUFFIX, stall.test, far\", \"FALLBACK, near\"]\n");
+    let begun = Instant::now();
+    world.check("a.stall.test A", "SERVFAIL", &[]);
+    let took = begun.elapsed();
+    assert!((1900..3000).contains(&took.as_millis()), "{took:?}");
+    let text = std::fs::read_to_string(world.daemon.directory.path().join("conf")).unwrap();
+    let text = text.replace(
+        "listen: \"udp://127.0.0.1:53535\"",
+        "listen: { address: \"udp://127.0.0.1:53535\", name: inner, allow: [10.0.0.0/8] }",
+    );
+    world.daemon.write("conf", &text);
+    assert!(world.daemon.client(&["reload"]).status.success());
+    let before = world.near.all().len();
+    let reply = dig(&world.host, "b.test A");
+    assert_eq!(told(&reply).0, "REFUSED", "{reply}");
+    assert!(reply.contains("EDE: 18 (Prohibited)"), "{reply}");
+    world.check("-b 10.9.9.1 b.test A", "NOERROR", &["A 10.0.0.1"]);
+    assert_eq!(world.near.all().len(), before + 1);
 }
 
 /// D1: the sample's own names and zones, unchanged.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use pointsman_policy::{Domain, OutboundId};
 
@@ -18,17 +19,45 @@ use crate::yaml::{KeyStyle, Node, Value};
 /// The name of the system's own configuration as a resolver.
 const SYSTEM: &str = "system";
 
+/// Keys that are understood and not built.
+const LATER: [&str; 6] = [
+    "answers",
+    "bootstrap",
+    "cache",
+    "fake_ip",
+    "log",
+    "strip_ech",
+];
+
 /// What was read.
 #[derive(Default)]
-pub(super) struct Dns {
+pub(super) struct Dns<'a> {
     /// In the order written.
     pub(super) resolvers: Vec<Written<ResolverSpec>>,
     /// For servers, and what is dialled by name; `None` is the system's.
     pub(super) server_resolver: Option<ResolverId>,
+    /// The upstreams as they are named, in the order written, `system` last.
+    pub(super) names: Vec<String>,
+    /// What each of them is given in all, where it says so.
+    pub(super) timeouts: HashMap<ResolverId, Duration>,
+    /// The keys of the DNS server.
+    pub(super) server: ServerKeys<'a>,
     by_name: HashMap<String, ResolverId>,
 }
 
-impl Dns {
+/// The keys of the DNS server, which are read when rule sets are known.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ServerKeys<'a> {
+    /// The key and its value: without it there is no server.
+    pub(super) listen: Option<(&'a Node, &'a Node)>,
+    pub(super) rules: Option<(&'a Node, &'a Node)>,
+    pub(super) policy: Option<(&'a Node, &'a Node)>,
+    pub(super) limits: Option<&'a Node>,
+    /// Names with upstreams of their own.
+    pub(super) domains: Option<&'a Node>,
+}
+
+impl Dns<'_> {
     /// The resolver that a key names; `None` where all is the system's, and after a problem.
     pub(super) fn find(&self, node: &Node, problems: &mut Problems) -> Option<ResolverId> {
         let name = value::name(node, "`resolver`", problems)?;
@@ -44,11 +73,22 @@ impl Dns {
 }
 
 /// Reads the section.
-pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Problems) -> Dns {
+pub(super) fn read<'a>(
+    node: Option<&'a Node>,
+    outbounds: &Outbounds,
+    problems: &mut Problems,
+) -> Dns<'a> {
     let mut dns = Dns::default();
     let Some(node) = node else { return dns };
     let mut keys = node.keys("`dns`", KeyStyle::Exact, problems);
-    keys.not_yet(&["listen", "fake_ip", "cache"], problems);
+    keys.not_yet(&LATER, problems);
+    dns.server = ServerKeys {
+        listen: keys.take_pair("listen"),
+        rules: keys.take_pair("rules"),
+        policy: keys.take_pair("policy"),
+        limits: given(&mut keys, "limits"),
+        domains: None,
+    };
     let upstreams = keys.take("upstreams");
     let chosen = given(&mut keys, "resolver");
     let hosts = given(&mut keys, "hosts");
@@ -76,24 +116,29 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
             Value::List(items) => items.as_slice(),
             Value::Map(_) | Value::Scalar(..) => std::slice::from_ref(node),
         };
+        let mut timeout = None;
         if servers.is_empty() {
             let message = "an upstream needs at least one address";
             problems.error("missing-key", &node.span, message);
         }
         let servers = servers.iter();
-        let servers = servers.filter_map(|node| upstream(node, outbounds, problems));
+        let servers = servers.filter_map(|node| upstream(node, outbounds, &mut timeout, problems));
         let servers = servers.collect();
         let id = ResolverId(dns.resolvers.len());
         dns.by_name.insert(name.to_owned(), id);
+        dns.names.push(name.to_owned());
+        dns.timeouts.extend(timeout.map(|timeout| (id, timeout)));
         let span = Some(node.span.clone());
         dns.resolvers.push(resolver(servers, span));
     }
     let system = ResolverId(dns.resolvers.len());
     dns.by_name.insert(SYSTEM.to_owned(), system);
+    dns.names.push(SYSTEM.to_owned());
     dns.resolvers.push(resolver(vec![NameServer::System], None));
     let hosts = hosts
         .map(|node| read_hosts(node, problems))
         .unwrap_or_default();
+    dns.server.domains = domains;
     let domains = domains
         .map(|node| read_domains(node, &dns, problems))
         .unwrap_or_default();
@@ -110,11 +155,20 @@ pub(super) fn read(node: Option<&Node>, outbounds: &Outbounds, problems: &mut Pr
 }
 
 /// `udp://1.1.1.1`, `system`, or `{ address: ..., via: OUTBOUND }`.
-fn upstream(node: &Node, outbounds: &Outbounds, problems: &mut Problems) -> Option<NameServer> {
+fn upstream(
+    node: &Node,
+    outbounds: &Outbounds,
+    timeout: &mut Option<Duration>,
+    problems: &mut Problems,
+) -> Option<NameServer> {
     let (address, way) = if matches!(node.value, Value::Map(_)) {
         let mut keys = node.keys("an upstream", KeyStyle::Exact, problems);
         let address = keys.require("address", problems);
         let via = given(&mut keys, "via");
+        keys.not_yet(&["addresses", "client_subnet", "tls"], problems);
+        let own = given(&mut keys, "timeout");
+        let own = own.and_then(|node| value::duration(node, "`timeout`", problems));
+        *timeout = own.or(*timeout);
         keys.finish(problems);
         let way = via.and_then(|node| {
             let name = value::name(node, "`via`", problems)?;
@@ -221,7 +275,7 @@ fn read_hosts(node: &Node, problems: &mut Problems) -> Vec<(Domain, bool, IpAddr
 /// `corp.example: UPSTREAM`: it and all names below are asked there; `=corp.example`: it alone.
 fn read_domains(
     node: &Node,
-    dns: &Dns,
+    dns: &Dns<'_>,
     problems: &mut Problems,
 ) -> Vec<(Domain, bool, Vec<NameServer>)> {
     let mut domains = Vec::new();

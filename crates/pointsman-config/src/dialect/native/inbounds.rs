@@ -18,10 +18,11 @@ use crate::value::{self, parse_bind};
 use crate::yaml::{KeyStyle, Node, Value};
 
 /// Kinds that are understood and not built.
-pub(super) const LATER: [&str; 4] = ["tun", "redirect", "tproxy", "dns"];
+pub(super) const LATER: [&str; 3] = ["tun", "redirect", "tproxy"];
 
 /// What other programs call types, and what to write here.
-const FOREIGN: [(&str, &str); 7] = [
+const FOREIGN: [(&str, &str); 8] = [
+    ("dns", "a DNS server is `dns.listen`, and no inbound"),
     (
         "socks",
         "write `socks5`, or `mixed` for SOCKS5 and HTTP on one port",
@@ -87,7 +88,7 @@ impl Inbounds {
 pub(super) fn read(
     node: Option<&Node>,
     policies: &Policies,
-    dns: &Dns,
+    dns: &Dns<'_>,
     input: &Input<'_>,
     files: &mut Vec<PathBuf>,
     problems: &mut Problems,

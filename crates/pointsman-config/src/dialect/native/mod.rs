@@ -15,6 +15,7 @@ mod include;
 mod list_files;
 mod outbounds;
 mod policies;
+mod queries;
 mod rule_sets;
 mod schema;
 #[cfg(test)]
@@ -151,6 +152,13 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
     let dns = dns::read(parts.dns, &table, problems);
     let mut forwards = forwards::read(parts.forwards, &mut table, input, problems);
     let mut policies = written.lower(&table, &rule_sets, &databases, problems);
+    let context = queries::Context {
+        rule_sets: &rule_sets,
+        databases: &databases,
+        main: policies.main,
+        outbounds: &table,
+    };
+    let server = queries::read(&dns, &context, problems);
     let mut inbounds = inbounds::read(parts.inbounds, &policies, &dns, input, &mut files, problems);
     let tests = parts
         .tests
@@ -162,7 +170,8 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
             .error("missing-policy", &first_line(place), what)
             .hint = Some("`policy: direct` sends every flow out directly".into());
     }
-    if !inbounds.any && forwards.is_empty() && !problems.has_errors() {
+    let serves = inbounds.any || !forwards.is_empty() || server.is_some();
+    if !serves && !problems.has_errors() {
         let what = "there are neither inbounds nor forwards: nothing will be served";
         problems.warning("nothing-served", &first_line(&root.span), what);
     }
@@ -191,7 +200,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         policies: whole,
         resolvers: dns.resolvers,
         server_resolver: dns.server_resolver,
-        dns: None,
+        dns: server,
         log: general.log,
         access_log: general.access_log,
         history: general.history,

@@ -82,8 +82,11 @@ pub(super) fn read(
         let problem = problems.warning("open-resolver", &dns.span, message);
         problem.hint = Some("listen on 127.0.0.1, or keep others away by a firewall".into());
     }
+    let mut what = ends.server(vec![select, otherwise], like);
+    // As the original: its `else` is the network's own.
+    what.asks_for_local_names = true;
     good.then(|| DnsServer {
-        what: ends.server(vec![select, otherwise], like),
+        what,
         doors: vec![Written {
             what: door("dns", listen, None),
             span: Some(dns.span.clone()),

@@ -95,7 +95,11 @@ pub(super) const ROOT: Mapping = mapping(
             ByName(&Kind::Mapping(&FORWARD)),
             "L4 forwards by name",
         ),
-        told("dns", Kind::Mapping(&DNS), "Resolvers by name"),
+        told(
+            "dns",
+            Kind::Mapping(&DNS),
+            "Name servers by name, and the DNS server",
+        ),
         told(
             "rule_sets",
             ByName(&Kind::Mapping(&RULE_SET)),
@@ -415,9 +419,19 @@ const TARGET: Mapping = mapping(
 const DNS: Mapping = mapping(
     ("dns", ""),
     &[
-        key("listen", Any),
-        key("fake_ip", Any),
+        key(
+            "listen",
+            Either(&[QUERIES, LISTENS, Items(&Either(&[QUERIES, LISTENS]), 1)]),
+        ),
+        key("rules", List(&Rule)),
+        key("policy", Text),
+        key("limits", Kind::Mapping(&DNS_LIMITS)),
+        key("answers", Any),
+        key("bootstrap", Any),
         key("cache", Any),
+        key("fake_ip", Any),
+        key("log", Any),
+        key("strip_ech", Any),
         key(
             "upstreams",
             ByName(&Either(&[
@@ -446,8 +460,38 @@ const UPSTREAM: Kind = Kind::Mapping(&mapping(
             "`udp://ADDRESS[:PORT]`, `tcp://...`",
         ),
         told("via", NAME, "The outbound that it is asked by"),
+        told("timeout", DURATION, "What a question of a client may take"),
+        told("addresses", Any, "Not yet"),
+        told("client_subnet", Any, "Not yet"),
+        told("tls", Any, "Not yet"),
     ],
 ));
+
+const QUERIES: Kind = Matching("^(udp|tls|https|quic)://.+$");
+const LISTENS: Kind = Kind::Mapping(&mapping(
+    ("", ""),
+    &[
+        needed_told(
+            "address",
+            QUERIES,
+            "`udp://ADDRESS[:PORT]`, which opens TCP, too",
+        ),
+        told("name", NAME, "What rules and records call it"),
+        told("allow", List(&Matching("[.:]")), "Who may ask"),
+        told("tls", Any, "Not yet"),
+    ],
+));
+
+const DNS_LIMITS: Mapping = mapping(
+    ("dns", "limits."),
+    &[
+        key("waiting", Whole(1, 1_000_000)),
+        key("client_waiting", Whole(1, 1_000_000)),
+        key("tcp_clients", Whole(1, 1_000_000)),
+        key("tcp_idle", DURATION),
+        key("client_rate", Any),
+    ],
+);
 
 const RULE_SET: Mapping = Mapping {
     any_of: &["path", "url", "domains", "ips", "rules"],

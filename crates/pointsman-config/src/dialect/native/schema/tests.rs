@@ -75,14 +75,20 @@ dns:
   upstreams:
     isp: "udp://192.168.1.1"
     far: { address: "tcp://1.1.1.1", via: privacy }
-    two: ["udp://192.168.1.1", { address: system }]
+    two: ["udp://192.168.1.1", { address: system, timeout: 2s, addresses: [], client_subnet: off, tls: {} }]
   resolver: isp
   hosts: { nas.lan: 192.168.1.5, .test: [127.0.0.1, "::1"] }
   domains: { corp.example: far }
   family: prefer-ipv4
-  listen: 53
-  fake_ip: {}
+  listen: ["udp://127.0.0.1", { address: "udp://[::1]:53", name: six, allow: ["::1"], tls: {} }]
+  rules: ["RULE-SET, secret-sites, nxdomain", "FALLBACK, isp"]
+  limits: { waiting: 100, client_waiting: 10, tcp_clients: 5, tcp_idle: 5s, client_rate: 200 }
+  answers: []
+  bootstrap: []
   cache: {}
+  fake_ip: {}
+  log: off
+  strip_ech: false
 control: {}
 policy: |
   any [
@@ -195,6 +201,11 @@ fn schema_keys() -> seen::Known {
         ("`timeouts`", "/properties/timeouts".to_owned()),
         ("`udp`", "/properties/udp".to_owned()),
         ("`dns`", "/properties/dns".to_owned()),
+        ("`limits`", "/properties/dns/properties/limits".to_owned()),
+        (
+            "a listener of `dns`",
+            "/properties/dns/properties/listen/anyOf/1".to_owned(),
+        ),
         ("a test", "/properties/tests/items/anyOf/1".to_owned()),
         ("a forward", format!("/properties/forwards/{by_name}")),
         (

@@ -5,6 +5,7 @@ mod expansions;
 mod forwards;
 mod hints;
 mod limits;
+mod queries;
 mod resolvers;
 mod rule_sets;
 mod sections;
@@ -158,9 +159,6 @@ fn the_whole_example_loads() {
             pointsman.yaml:10:20: note[not-yet]: not yet: outbounds of type `fastest`; `auto` refuses every flow
               |   auto:    { type: fastest, members: [privacy, direct], probe: { url: "http://www.gstatic.com/generate_204", interval: 5m } }
               |                    ^^^^^^^
-            pointsman.yaml:21:8: note[not-yet]: not yet: `listen` of `dns`
-              | dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
-              |        ^^^^^^
             pointsman.yaml:21:88: note[not-yet]: not yet: DNS over `https://`; look-ups through it fail
               | dns: { listen: ["udp://127.0.0.1:53"], upstreams: { isp: "udp://192.168.1.1", privacy: "https://1.1.1.1/dns-query" } }
               |                                                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^"#]],

@@ -1,0 +1,373 @@
+//! `dns.listen` and what comes with it: the DNS server, whose rules say who is asked for which names.
+//!
+//! Invariant: without `listen` there is no server, and the keys that only a server has are told.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pointsman_policy::condition::DomainTest;
+use pointsman_policy::geo::GeoDatabases;
+use pointsman_policy::line::Scope;
+use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, Rule, SetId};
+use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy, Prefix};
+
+use super::dns::{Dns, ServerKeys};
+use super::list_files::plain_keys;
+use super::rule_sets::RuleSets;
+use super::{allow, given, named};
+use crate::forward::origin;
+use crate::name_server::{Ends, door};
+use crate::outbounds::Outbounds;
+use crate::problem::{Problems, Span};
+use crate::rule_list::{Fallback, RuleLists};
+use crate::setup::{
+    DnsEnd, DnsLimits, DnsServer, DoorSpec, Kind, PolicyId, Refusal, ResolverId, Written,
+};
+use crate::tree::{self, Expansion, Lists, LowerContext};
+use crate::value::{self, parse_bind};
+use crate::yaml::{KeyStyle, Node, Value};
+
+/// Words of rules that answer by themselves.
+const ANSWERS: [(&str, DnsEnd); 5] = [
+    ("drop", DnsEnd::Drop),
+    ("nodata", DnsEnd::NoData),
+    ("nxdomain", DnsEnd::NoName),
+    ("refused", DnsEnd::Refused),
+    ("zero", DnsEnd::Zero),
+];
+
+/// Ends that are understood and not built.
+const LATER: [&str; 3] = ["fake", "follow", "hosts"];
+
+/// What of the configuration rules for names need.
+pub(super) struct Context<'a> {
+    pub(super) rule_sets: &'a RuleSets,
+    pub(super) databases: &'a Arc<GeoDatabases>,
+    /// The policy of flows.
+    pub(super) main: Option<PolicyId>,
+    pub(super) outbounds: &'a Outbounds,
+}
+
+/// The server; `None` where there is none, and after an error.
+pub(super) fn read(
+    dns: &Dns<'_>,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Option<DnsServer> {
+    let ServerKeys {
+        listen,
+        rules,
+        policy,
+        limits,
+        domains,
+    } = dns.server;
+    let Some((listen_key, listen)) = listen else {
+        let others = [
+            rules.map(|(key, _)| key),
+            policy.map(|(key, _)| key),
+            limits,
+        ];
+        for key in others.into_iter().flatten() {
+            let message = "there is no DNS server that this is for: `dns.listen` is not given";
+            problems.warning("unused-key", &key.span, message).hint =
+                Some("add `listen: \"udp://127.0.0.1:53\"`".into());
+        }
+        return None;
+    };
+    let doors = doors(listen, problems);
+    let limits = limits.map_or_else(DnsLimits::default, |node| read_limits(node, problems));
+    let (mut ends, table) = ends(dns);
+    let mut body = of_domains(domains, &table, problems);
+    let decided = match (rules, policy) {
+        (Some((first, _)), Some((second, _))) => {
+            let message = "the rules for names are given by `policy` or by `rules`, not by both";
+            problems
+                .error("conflicting-keys", &second.span, message)
+                .related = Some((first.span.clone(), "the other is here".into()));
+            None
+        }
+        (Some((_, rules)), None) => of_list(rules, &table, context, problems),
+        (None, Some((_, tree))) => of_tree(tree, &table, context, problems),
+        (None, None) => Some(vec![PolicyNode::Leaf {
+            outbound: usual(dns, &table)?,
+            origin: origin(&listen_key.span, "no rules: dns.resolver".to_owned()),
+        }]),
+    };
+    body.extend(decided?);
+    ends.with_hosts(dns.resolvers.first().map_or(&[][..], |it| &it.hosts));
+    let like = Policy {
+        name: "dns".into(),
+        outbounds: Arc::new([]),
+        direct: OutboundId(0),
+        body: Vec::new().into(),
+        sets: Arc::clone(&context.rule_sets.sets),
+        zones: Arc::default(),
+        databases: Arc::clone(context.databases),
+        domain_order: DomainOrder::Requested,
+        on_unknown: OnUnknown::Skip,
+    };
+    let mut what = ends.server(body, &like);
+    what.limits = limits;
+    let _flows = (context.main, context.outbounds);
+    (!doors.is_empty()).then(|| DnsServer {
+        what,
+        doors,
+        span: listen_key.span.clone(),
+    })
+}
+
+/// The upstream that is asked where no rule says otherwise.
+fn usual(dns: &Dns<'_>, table: &Outbounds) -> Option<OutboundId> {
+    let ResolverId(at) = dns
+        .server_resolver
+        .unwrap_or(ResolverId(dns.names.len() - 1));
+    table.find(dns.names.get(at)?)
+}
+
+/// The ends of rules: upstreams, and answers.
+fn ends(dns: &Dns<'_>) -> (Ends, Outbounds) {
+    let mut ends = Ends::default();
+    for (at, name) in dns.names.iter().enumerate() {
+        let id = ResolverId(at);
+        let servers = dns.resolvers.get(at).map(|it| it.servers.clone());
+        let timeout = dns.timeouts.get(&id).copied();
+        ends.ask(
+            name,
+            servers.unwrap_or_default(),
+            timeout.unwrap_or(DnsLimits::TIMEOUT),
+        );
+    }
+    for (word, end) in ANSWERS {
+        ends.end(word, end);
+    }
+    let asks = dns.names.iter().map(|name| (name.as_str(), Kind::direct()));
+    let answers = ANSWERS
+        .iter()
+        .map(|(word, _)| (*word, Kind::Refuse(Refusal::Reject)));
+    let table = Outbounds::with_builtins(asks.chain(answers)).called("upstream or answer");
+    (ends, table)
+}
+
+fn find(table: &Outbounds, name: &str, span: &Span, problems: &mut Problems) -> Option<OutboundId> {
+    if LATER.contains(&name.to_ascii_lowercase().as_str()) {
+        problems.not_yet(span, format!("the answer `{name}`"));
+        let message = format!("`{name}` answers nothing yet: name an upstream");
+        problems.error("unknown-end", span, message);
+        return None;
+    }
+    table.resolve(name, span, problems)
+}
+
+fn of_list(
+    node: &Node,
+    table: &Outbounds,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<PolicyNode>> {
+    let find = |name: &str, span: &Span, problems: &mut Problems| find(table, name, span, problems);
+    let lists = RuleLists {
+        outbound: &find,
+        scope: context,
+        sets: &context.rule_sets.sets,
+    };
+    let mut own = problems.apart();
+    let body = lists.read(node, "the rule list of `dns`", Fallback::Required, &mut own);
+    plain_keys(&mut own);
+    let failed = own.has_errors();
+    problems.absorb(own);
+    (!failed).then_some(body)
+}
+
+fn of_tree(
+    node: &Node,
+    table: &Outbounds,
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<PolicyNode>> {
+    let trees = std::collections::BTreeMap::new();
+    let context = LowerContext {
+        outbounds: table,
+        lists: Lists::Sets(&context.rule_sets.names),
+        trees: &trees,
+    };
+    let tree = tree::parse_block(node, "`dns.policy`", problems)?;
+    tree::lower(&tree, &context, &mut Expansion::default(), problems)
+}
+
+/// `domains`: before all rules.
+fn of_domains(node: Option<&Node>, table: &Outbounds, problems: &mut Problems) -> Vec<PolicyNode> {
+    let mut rules = Vec::new();
+    // What is wrong with them was told where the resolvers were made.
+    let mut told = problems.apart();
+    for (name, span, node) in named(node, "`domains`", &mut told) {
+        let (bare, below) = match name.strip_prefix('=') {
+            Some(bare) => (bare, false),
+            None => (name.strip_prefix('.').unwrap_or(name), true),
+        };
+        let upstream = node.scalar().and_then(|name| table.find(name));
+        let (Ok(domain), Some(outbound)) = (Domain::parse(bare), upstream) else {
+            continue;
+        };
+        rules.push((
+            domain,
+            below,
+            outbound,
+            origin(span, format!("{name}: {}", node.scalar().unwrap_or(""))),
+        ));
+    }
+    // Most specific first.
+    rules
+        .sort_by_key(|(domain, below, ..)| (std::cmp::Reverse(domain.ancestors().count()), *below));
+    let rules = rules
+        .into_iter()
+        .map(|(domain, below, outbound, origin): (_, _, _, Origin)| {
+            let test = match below {
+                true => DomainTest::Suffix(domain),
+                false => DomainTest::Exact(domain),
+            };
+            PolicyNode::Rule(Rule {
+                condition: Condition::Domain(test),
+                outbound,
+                origin,
+                class: None,
+            })
+        });
+    rules.collect()
+}
+
+/// One listener, or a list of them.
+fn doors(node: &Node, problems: &mut Problems) -> Vec<Written<DoorSpec>> {
+    let items = match &node.value {
+        Value::List(items) => items.as_slice(),
+        Value::Map(_) | Value::Scalar(..) => std::slice::from_ref(node),
+    };
+    if items.is_empty() {
+        let message = "`listen` needs at least one address";
+        problems.error("missing-key", &node.span, message);
+    }
+    let mut doors: Vec<Written<DoorSpec>> = Vec::new();
+    for item in items {
+        let (address, name, allowed) = match &item.value {
+            Value::Map(_) => {
+                let mut keys = item.keys("a listener of `dns`", KeyStyle::Exact, problems);
+                let address = keys.require("address", problems);
+                let name = given(&mut keys, "name");
+                let name = name.and_then(|node| value::name(node, "`name`", problems));
+                let allowed = allow::read(keys.take_pair("allow"), problems);
+                keys.not_yet(&["tls"], problems);
+                keys.finish(problems);
+                let Some(address) = address else { continue };
+                (address, name, allowed.map(|(ranges, _)| ranges))
+            }
+            Value::List(_) | Value::Scalar(..) => (item, None, None),
+        };
+        let Some(at) = listen_at(address, problems) else {
+            continue;
+        };
+        open(at, allowed.as_deref(), &address.span, problems);
+        let name = name.map_or_else(|| free_name(&doors), str::to_owned);
+        if doors.iter().any(|other| *other.name == *name) {
+            let message = format!("two listeners of `dns` are called `{name}`");
+            problems.error("duplicate-name", &item.span, message);
+        }
+        doors.push(Written {
+            what: door(&name, at, allowed),
+            span: Some(item.span.clone()),
+        });
+    }
+    doors
+}
+
+/// `dns`, then `dns-2` ...
+fn free_name(doors: &[Written<DoorSpec>]) -> String {
+    match doors.len() {
+        0 => "dns".to_owned(),
+        others => format!("dns-{}", others + 1),
+    }
+}
+
+/// `udp://ADDRESS[:PORT]`, which opens TCP, too.
+fn listen_at(node: &Node, problems: &mut Problems) -> Option<SocketAddr> {
+    let text = node.text("`listen`", problems)?;
+    let rest = match text.split_once("://") {
+        Some(("udp", rest)) => rest,
+        Some((scheme @ ("tls" | "https" | "quic"), _)) => {
+            let message = format!("queries by `{scheme}://`; this address is not opened");
+            problems.not_yet(&node.span, message);
+            return None;
+        }
+        Some(("tcp", _)) => {
+            let message = "a DNS server listens by `udp://`, which opens TCP, too";
+            problems.error("invalid-value", &node.span, message);
+            return None;
+        }
+        Some(_) | None => {
+            let message = format!("`listen`: `{text}` is no address of a DNS server");
+            problems.error("invalid-address", &node.span, message).hint =
+                Some("write `udp://127.0.0.1:53`".into());
+            return None;
+        }
+    };
+    let with_port = match rest.parse::<std::net::IpAddr>() {
+        Ok(address) => SocketAddr::new(address, 53).to_string(),
+        Err(_with_port) => rest.to_owned(),
+    };
+    value::or_problem(parse_bind(&with_port), node, "`listen`", problems)
+}
+
+fn open(at: SocketAddr, allowed: Option<&[Prefix]>, span: &Span, problems: &mut Problems) {
+    if at.ip().is_loopback() || allowed.is_some() {
+        return;
+    }
+    let message = format!("anybody who reaches {at} can ask this DNS server");
+    let hint = "say who may: `{ address: ..., allow: [192.168.0.0/16] }`, or listen on 127.0.0.1";
+    problems.warning("open-resolver", span, message).hint = Some(hint.into());
+}
+
+fn read_limits(node: &Node, problems: &mut Problems) -> DnsLimits {
+    let usual = DnsLimits::default();
+    let mut keys = node.keys("`limits`", KeyStyle::Exact, problems);
+    keys.not_yet(&["client_rate"], problems);
+    let mut number = |key: &'static str, what, usual: usize| {
+        let node = given(&mut keys, key);
+        let number = node.and_then(|node| node.number(what, 1..=1_000_000, problems));
+        number
+            .and_then(|it| usize::try_from(it).ok())
+            .unwrap_or(usual)
+    };
+    let client_waiting = number("client_waiting", "`client_waiting`", usual.client_waiting);
+    let waiting = number("waiting", "`waiting`", usual.waiting);
+    let streams = number("tcp_clients", "`tcp_clients`", usual.streams);
+    let idle = given(&mut keys, "tcp_idle");
+    let idle = idle.and_then(|node| value::duration(node, "`tcp_idle`", problems));
+    keys.finish(problems);
+    DnsLimits {
+        waiting,
+        client_waiting,
+        streams,
+        stream_idle: idle.unwrap_or(usual.stream_idle),
+    }
+}
+
+impl Scope for Context<'_> {
+    fn rule_set(&self, name: &str) -> Option<SetId> {
+        let at = self
+            .rule_sets
+            .names
+            .iter()
+            .position(|known| &**known == name)?;
+        u32::try_from(at).ok().map(SetId)
+    }
+    fn rule_sets(&self) -> Vec<&str> {
+        self.rule_sets.names.iter().map(|name| &**name).collect()
+    }
+    fn has_country_db(&self) -> bool {
+        self.databases.has_country()
+    }
+    fn has_asn_db(&self) -> bool {
+        self.databases.has_asn()
+    }
+    fn ip_rules_resolve(&self) -> bool {
+        false
+    }
+}

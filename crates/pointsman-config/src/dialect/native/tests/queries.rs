@@ -1,0 +1,91 @@
+//! `dns.listen` and the rules of the DNS server: keys, ends and problems.
+
+use super::{check, setup};
+use crate::setup::{DnsEnd, NameServer};
+
+fn dns(text: &str, expected: &[&str]) {
+    check(&format!("dns: {{ {text} }}"), expected);
+}
+
+#[test]
+fn a_server_listens_by_both_transports_and_asks_the_first_upstream() {
+    let setup = setup(
+        "dns:\n  listen: 'udp://127.0.0.1:5353'\n  upstreams: { a: 'udp://1.1.1.1', b: { address: 'tcp://2.2.2.2', timeout: 1s } }\n",
+    );
+    let server = setup.dns.unwrap();
+    let door = &server.doors[0];
+    let listen: Vec<String> = door.listen.iter().map(|it| it.at.to_string()).collect();
+    assert_eq!(listen, ["udp://127.0.0.1:5353", "127.0.0.1:5353"]);
+    assert_eq!(&*door.name, "dns");
+    let names: Vec<&str> = server.what.upstreams.iter().map(|it| &*it.name).collect();
+    assert_eq!(names, ["a", "b", "system"]);
+    assert_eq!(server.what.upstreams[1].timeout.as_secs(), 1);
+    assert_eq!(server.what.upstreams[2].servers, [NameServer::System]);
+    assert_eq!(server.what.ends[..2], [DnsEnd::Ask(0), DnsEnd::Ask(1)]);
+    assert!(!server.what.asks_for_local_names);
+}
+
+#[test]
+fn ends_are_upstreams_and_answers() {
+    dns(
+        "listen: 'udp://127.0.0.1:53', upstreams: { a: 'udp://1.1.1.1' }, rules: ['DOMAIN, x.test, nxdomain', 'FALLBACK, A']",
+        &[],
+    );
+    dns(
+        "listen: 'udp://127.0.0.1:53', upstreams: { a: 'udp://1.1.1.1' }, rules: ['DOMAIN, x.test, REJECT', 'FALLBACK, a']",
+        &["1:98: error[unknown-end]: there is no upstream or answer `REJECT`"],
+    );
+    dns(
+        "listen: 'udp://127.0.0.1:53', upstreams: { a: 'udp://1.1.1.1' }, rules: ['DOMAIN, x.test, a']",
+        &["1:81: error[missing-fallback]: the rule list of `dns` does not end with `FALLBACK`"],
+    );
+    dns(
+        "listen: 'udp://127.0.0.1:53', upstreams: { a: 'udp://1.1.1.1' }, policy: 'cond domain { b.test => zero }'",
+        &["1:96: error[unknown-rule-set]: there is no rule set `b.test`"],
+    );
+}
+
+#[test]
+fn what_only_a_server_has_is_told_without_one() {
+    dns(
+        "upstreams: { a: 'udp://1.1.1.1' }, rules: ['FALLBACK, a'], limits: { waiting: 5 }",
+        &[
+            "1:1: warning[nothing-served]: there are neither inbounds nor forwards: nothing will be served",
+            "1:43: warning[unused-key]: there is no DNS server that this is for: `dns.listen` is not given",
+            "1:75: warning[unused-key]: there is no DNS server that this is for: `dns.listen` is not given",
+        ],
+    );
+}
+
+#[test]
+fn addresses_of_servers_are_checked() {
+    let listen = |text: &str, expected: &[&str]| dns(&format!("listen: {text}"), expected);
+    listen("'udp://127.0.0.1'", &[]);
+    listen(
+        "['udp://127.0.0.1:53', { address: 'udp://[::1]:53', name: six }]",
+        &[],
+    );
+    listen("{ address: 'udp://0.0.0.0:53', allow: [10.0.0.0/8] }", &[]);
+    listen(
+        "'udp://0.0.0.0:53'",
+        &["1:16: warning[open-resolver]: anybody who reaches 0.0.0.0:53 can ask this DNS server"],
+    );
+    listen(
+        "'127.0.0.1:53'",
+        &["1:16: error[invalid-address]: `listen`: `127.0.0.1:53` is no address of a DNS server"],
+    );
+    listen(
+        "'tls://127.0.0.1:853'",
+        &[
+            "1:1: warning[nothing-served]: there are neither inbounds nor forwards: nothing will be served",
+            "1:16: note[not-yet]: not yet: queries by `tls://`; this address is not opened",
+        ],
+    );
+    listen(
+        "['udp://127.0.0.1:53', 'udp://127.0.0.1:53']",
+        &[
+            "1:39: error[duplicate-listen]: `dns-2` listens on udp://127.0.0.1:53, and the DNS server `dns` on udp://127.0.0.1:53",
+            "1:39: error[duplicate-listen]: `dns-2` listens on 127.0.0.1:53, and the DNS server `dns` on 127.0.0.1:53",
+        ],
+    );
+}
