@@ -72,6 +72,12 @@ impl Transport for Ways {
                     other => chain(&other),
                 });
             };
+            // The link that an address is on means something here alone.
+            if let Some(uplink) = self.direct_by(via) {
+                let (name, dialer) = (self.name(via), self.shared.dialer());
+                let opened = self.connect(&name, &[server], &uplink, dialer, limit).await;
+                return opened.map_err(|error| chain(&error));
+            }
             let target = Target {
                 host: Host::Address(server.ip()),
                 port: server.port(),

@@ -173,9 +173,10 @@ impl Exchange<'_> {
     async fn open(&self, place: &Place) -> Result<Stream, String> {
         // Whoever waits gives up first, and takes it for silence.
         let limit = self.until.saturating_duration_since(Instant::now()) + Duration::from_secs(1);
+        let leads_away = |via| self.transport.datagrams(via).is_none();
         let address = match place.via {
-            Some(_) => place.address,
-            None => scoped(place).map_err(|error| error.to_string())?,
+            Some(via) if leads_away(via) => place.address,
+            Some(_) | None => scoped(place).map_err(|error| error.to_string())?,
         };
         self.transport.stream(place.via, address, limit).await
     }

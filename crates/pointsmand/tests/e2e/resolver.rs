@@ -294,6 +294,33 @@ fn a_reload_forgets_no_name_and_a_way_that_changed_is_asked_anew() {
     assert!(error.contains(&expected), "{error}");
 }
 
+/// The link is part of where it is, also where it is asked by an outbound that is direct.
+#[test]
+fn a_name_server_on_a_link_is_asked_over_tcp_by_a_direct_outbound() {
+    let namespace = Namespace::new("on-link");
+    namespace.ip(&["-6", "address", "add", "fe80::1/64", "dev", "lo", "nodad"]);
+    let _web = namespace.inet(&["web"]);
+    let _names = namespace.inet(&["dns-tcp", "fe80::1%lo", "near.test=127.0.0.1"]);
+    // The loopback is the first link everywhere.
+    let text = "egress link=bind ::1\nrule r=direct\n\
+                relay {\n resolver=link|tcp [fe80::1%1]:53\n listen=socks5 127.0.0.1:1080\n rule=r\n}\n";
+    let daemon = Daemon::start(&Start {
+        files: vec![("config", text.to_owned())],
+        config: ".",
+        namespace: Some(&namespace.name),
+        args: vec!["--dialect", "reflow"],
+        ..Start::default()
+    });
+    let output = namespace
+        .command("curl")
+        .args(["--silent", "--noproxy", "", "--max-time", "20"])
+        .args(["--proxy", "socks5h://127.0.0.1:1080", "http://near.test/"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said, "127.0.0.1\n", "{output:?} {}", daemon.log());
+}
+
 #[test]
 fn a_family_that_does_not_answer_costs_little() {
     let namespace = Namespace::new("families");

@@ -12,7 +12,7 @@ use pointsman_policy::{Domain, OutboundId};
 use super::{FAMILIES, given, named};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, nearest};
-use crate::setup::{NameServer, Place, ResolverId, ResolverSpec, Written};
+use crate::setup::{Carrier, Kind, NameServer, Place, ResolverId, ResolverSpec, Uplink, Written};
 use crate::value::{self, parse_name_server, parse_place};
 use crate::yaml::{KeyStyle, Node, Value};
 
@@ -205,8 +205,8 @@ fn upstream(
             }
             NameServer::System
         }
-        NameServer::Tcp(place) => NameServer::Tcp(by_way(place, address, way, problems)),
-        NameServer::Udp(place) => NameServer::Udp(by_way(place, address, way, problems)),
+        NameServer::Tcp(place) => NameServer::Tcp(by_way(place, address, way, outbounds, problems)),
+        NameServer::Udp(place) => NameServer::Udp(by_way(place, address, way, outbounds, problems)),
     })
 }
 
@@ -224,6 +224,7 @@ fn by_way(
     mut place: Place,
     address: &Node,
     way: Option<(&Node, Option<OutboundId>)>,
+    outbounds: &Outbounds,
     problems: &mut Problems,
 ) -> Place {
     if let Some((via, way)) = way {
@@ -232,6 +233,18 @@ fn by_way(
             problems.error("invalid-value", &via.span, message);
         }
         place.via = way;
+        let kind = way.and_then(|way| outbounds.kind(way));
+        if let Some(Kind::Carry(Carrier::Direct(Uplink {
+            interface: None, ..
+        }))) = kind
+        {
+            // As without a way: nothing says which link it is on.
+            let from_here = Place {
+                via: None,
+                ..place.clone()
+            };
+            value::require_interface(&from_here, &address.span, problems);
+        }
     }
     value::require_interface(&place, &address.span, problems);
     place

@@ -41,10 +41,7 @@ fn resolvers_are_checked() {
         "upstreams: { a: { address: 'udp://1.1.1.1', via: b } }",
         &["2:57: error[unknown-outbound]: there is no outbound `b`"],
     );
-    dns(
-        "upstreams: { a: system, b: [{ address: 'udp://fe80::1', via: direct }, 'udp://[fe80::1%eth0]'] }",
-        &[],
-    );
+    dns("upstreams: { a: system, b: 'udp://[fe80::1%eth0]' }", &[]);
     dns(
         "upstreams: { a: { address: system, via: direct } }",
         &[
@@ -60,6 +57,10 @@ fn resolvers_are_checked() {
     dns(
         "upstreams: { a: 'udp://fe80::1' }",
         &["2:24: error[invalid-address]: `fe80::1` is on every link: say on which interface"],
+    );
+    dns(
+        "upstreams: { a: { address: 'tcp://fe80::1', via: direct } }",
+        &["2:35: error[invalid-address]: `fe80::1` is on every link: say on which interface"],
     );
     dns(
         "upstreams: { a: 'udp://1.1.1.1' }, hosts: { a: b }",
@@ -163,4 +164,24 @@ fn the_systems_resolver_has_hosts_domains_and_family_like_any() {
     let setup = setup(text);
     let own = setup.inbounds[0].resolver.unwrap();
     assert_eq!(setup.resolvers[own.0].servers, [NameServer::System]);
+}
+
+/// What a link-local address is depends on the link: that of the outbound, or on the proxy's side another one.
+#[test]
+fn a_link_local_server_is_on_some_link() {
+    let told = |outbound: &str, expected: &[&str]| {
+        check(
+            &format!(
+                "forwards: {{ f: {{ listen: 'fd://3', targets: [ {{ name: a, address: 'fd://4' }} ] }} }}\n\
+                 outbounds: {{ x: {outbound} }}\ndns: {{ upstreams: {{ a: {{ address: 'udp://fe80::1', via: x }} }} }}"
+            ),
+            expected,
+        );
+    };
+    told("{ type: direct, interface: lo }", &[]);
+    told("{ type: http, server: '192.0.2.1:1' }", &[]);
+    let on_none =
+        "3:35: error[invalid-address]: `fe80::1` is on every link: say on which interface";
+    told("{ type: direct }", &[on_none]);
+    told("{ type: direct, source: 10.0.0.1 }", &[on_none]);
 }
