@@ -20,10 +20,10 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::timeout;
 
+use super::flow_filter::{Fit, FlowFilter};
 use super::history::{Delivery, Feed, Reader};
 use super::sse::{self, KEEP_ALIVE, Source, event, numbered, place, reset};
 use super::untold::Count;
-use super::wanted::{Fit, Wanted};
 use super::{Refusal, Streams};
 use crate::app::App;
 
@@ -55,9 +55,9 @@ pub(crate) async fn stream(
     headers: HeaderMap,
 ) -> Response {
     let (_, setup) = app.generation();
-    let wanted = Wanted::new(&asked.flow, &asked.contains).and_then(|wanted| wanted.of(&setup));
-    let wanted = match wanted {
-        Ok(wanted) => wanted,
+    let filter = FlowFilter::new(&asked.flow, &asked.contains).and_then(|filter| filter.of(&setup));
+    let filter = match filter {
+        Ok(filter) => filter,
         Err(why) => return Refusal(StatusCode::BAD_REQUEST, "bad-flow", why).into_response(),
     };
     let feed = All {
@@ -77,7 +77,7 @@ pub(crate) async fn stream(
         last: last.map(str::to_owned),
         reader,
         app,
-        wanted,
+        filter,
         untold: Count::default(),
     })
 }
@@ -123,7 +123,7 @@ struct Events {
     last: Option<String>,
     reader: Reader<StreamEvent>,
     app: Arc<App>,
-    wanted: Wanted,
+    filter: FlowFilter,
     untold: Count,
 }
 
@@ -158,7 +158,7 @@ impl Source for Events {
 impl Events {
     /// Nothing of flows that end at once. Those of which too little is known are counted when they end.
     fn begun(&self, record: &FlowRecord) -> Option<String> {
-        if !matches!(self.wanted.fits(record), Fit::Yes) {
+        if !matches!(self.filter.fits(record), Fit::Yes) {
             return None;
         }
         let record = self.app.wire(record);
@@ -168,13 +168,13 @@ impl Events {
         }
     }
 
-    /// Nothing of flows that are not wanted.
+    /// Nothing of flows that are not chosen.
     fn told(&mut self, news: News) -> Option<String> {
         let record = match &news {
             News::Ended(record) => Some(Arc::clone(record)),
             News::Said { flow, .. } => self.app.plane.record(*flow),
         };
-        match record.map_or(Fit::No, |record| self.wanted.fits(&record)) {
+        match record.map_or(Fit::No, |record| self.filter.fits(&record)) {
             Fit::Yes => {}
             Fit::No => return None,
             Fit::Untold(fact) => {

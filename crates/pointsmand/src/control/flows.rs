@@ -26,7 +26,7 @@ use pointsman_policy::{Domain, Fact, Facts, Host, Need, Policy, Provenance, Trac
 use serde::Deserialize;
 
 use super::Refusal;
-use super::wanted::{Fit, Wanted};
+use super::flow_filter::{Fit, FlowFilter};
 use crate::app::{App, InForce};
 use crate::members::{Recorded, Selected};
 use crate::records;
@@ -62,18 +62,18 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Query(listed): Query<Liste
     if !(1..=MOST_FLOWS).contains(&limit) {
         return bad("bad-request", format!("`limit` is 1 to {MOST_FLOWS}"));
     }
-    let wanted = match Wanted::new(&listed.flow, &listed.contains) {
-        Ok(wanted) => wanted,
+    let filter = match FlowFilter::new(&listed.flow, &listed.contains) {
+        Ok(filter) => filter,
         Err(why) => return bad("bad-flow", why),
     };
     let (_, setup) = app.generation();
     let from_the_first = listed.after == 0;
     // A hundred thousand flows take a while.
     let listing =
-        tokio::task::spawn_blocking(move || (page(&app, &listed, &wanted, limit), wanted));
+        tokio::task::spawn_blocking(move || (page(&app, &listed, &filter, limit), filter));
     match listing.await {
         // Those of inbounds that are gone may be there yet.
-        Ok((page, wanted)) if page.flows.is_empty() && from_the_first => match wanted.of(&setup) {
+        Ok((page, filter)) if page.flows.is_empty() && from_the_first => match filter.of(&setup) {
             Ok(_) => Json(page).into_response(),
             Err(why) => bad("bad-flow", why),
         },
@@ -91,7 +91,7 @@ enum ListedFlow {
     Ended(Arc<FlowRecord>),
 }
 
-fn page(app: &App, listed: &Listed, wanted: &Wanted, limit: usize) -> api::FlowList {
+fn page(app: &App, listed: &Listed, filter: &FlowFilter, limit: usize) -> api::FlowList {
     // Live ones first: one that ends in between is in both, and in none of them never.
     let live = app.plane.flows();
     let mut found: BTreeMap<u64, ListedFlow> = live
@@ -112,7 +112,7 @@ fn page(app: &App, listed: &Listed, wanted: &Wanted, limit: usize) -> api::FlowL
             ListedFlow::Live(flow) => Arc::new(flow.record()),
             ListedFlow::Ended(record) => record,
         };
-        let fit = wanted.fits(&record);
+        let fit = filter.fits(&record);
         if fit == Fit::Yes && list.flows.len() == limit {
             list.next = Some(seen);
             break;

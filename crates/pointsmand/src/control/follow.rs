@@ -15,10 +15,10 @@ use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
+use super::flow_filter::{Fit, FlowFilter};
 use super::history::{Delivery, Feed, Reader};
 use super::sse::{self, KEEP_ALIVE, Source, event, numbered, place, reset};
 use super::untold::Count;
-use super::wanted::{Fit, Wanted};
 use super::{Refusal, Streams, flows};
 use crate::app::App;
 
@@ -42,9 +42,9 @@ pub(crate) async fn stream(
     headers: HeaderMap,
 ) -> Response {
     let (_, setup) = app.generation();
-    let wanted = Wanted::new(&asked.flow, &asked.contains).and_then(|wanted| wanted.of(&setup));
-    let wanted = match wanted {
-        Ok(wanted) => wanted,
+    let filter = FlowFilter::new(&asked.flow, &asked.contains).and_then(|filter| filter.of(&setup));
+    let filter = match filter {
+        Ok(filter) => filter,
         Err(why) => return Refusal(StatusCode::BAD_REQUEST, "bad-flow", why).into_response(),
     };
     let last = sse::last_id(&headers);
@@ -55,7 +55,7 @@ pub(crate) async fn stream(
         last: last.map(str::to_owned),
         reader,
         app,
-        wanted,
+        filter,
         untold: Count::default(),
         full: asked.full,
     })
@@ -74,7 +74,7 @@ struct Following {
     last: Option<String>,
     reader: Reader<Arc<FlowRecord>>,
     app: Arc<App>,
-    wanted: Wanted,
+    filter: FlowFilter,
     untold: Count,
     full: bool,
 }
@@ -90,7 +90,7 @@ impl Source for Following {
         };
         let id = self.reader.id();
         let text = match heard {
-            Ok(Delivery::News(record)) => match self.wanted.fits(&record) {
+            Ok(Delivery::News(record)) => match self.filter.fits(&record) {
                 Fit::Yes => {
                     let explained = flows::explanation(&self.app, &record, self.full);
                     event(EVENT_DECISION, &explained)

@@ -4,6 +4,7 @@
 
 mod door;
 mod events;
+mod flow_filter;
 mod flows;
 mod follow;
 mod handlers;
@@ -14,7 +15,6 @@ mod sse;
 mod steady;
 mod tools;
 mod untold;
-mod wanted;
 mod wording;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use pointsman_policy::fact::{Look, Parent, Process, Protocol};
 use pointsman_policy::{Domain, Fact, Host};
 
 /// What a flow must be to be told. What was not said is not asked.
-pub(super) struct Wanted {
+pub(super) struct FlowFilter {
     flow: Query,
     /// In lower case; empty: anything.
     contains: String,
@@ -29,7 +29,7 @@ const PROGRAM: &str = "program";
 /// The same of one that nobody looked at.
 const FIRST_BYTES: &str = "first bytes";
 
-impl Wanted {
+impl FlowFilter {
     pub(super) fn new(words: &str, contains: &str) -> Result<Self, String> {
         let flow = Query::parse(words).map_err(|error: BadFlow| error.to_string())?;
         for (said, what) in [

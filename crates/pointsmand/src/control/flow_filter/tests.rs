@@ -40,8 +40,8 @@ fn record() -> FlowRecord {
 }
 
 fn check(record: &FlowRecord, words: &str, expected: Fit) {
-    let wanted = Wanted::new(words, "").unwrap();
-    assert_eq!(wanted.fits(record), expected, "{words}");
+    let filter = FlowFilter::new(words, "").unwrap();
+    assert_eq!(filter.fits(record), expected, "{words}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn every_word_chooses() {
         "unit=b.service",
         "tag=x",
     ] {
-        let fit = Wanted::new(words, "").unwrap().fits(&record);
+        let fit = FlowFilter::new(words, "").unwrap().fits(&record);
         assert!(fit != Fit::Yes, "{words}");
     }
 }
@@ -108,7 +108,7 @@ fn what_no_rule_asked_for_cannot_be_told() {
 #[test]
 fn a_text_stands_anywhere() {
     let record = record();
-    let fits = |text: &str| Wanted::new("", text).unwrap().fits(&record);
+    let fits = |text: &str| FlowFilter::new("", text).unwrap().fits(&record);
     assert_eq!(["A.TEST", "inn", "cur"].map(fits), [Fit::Yes; 3]);
     assert_eq!(fits("nowhere"), Fit::No);
 }
@@ -121,6 +121,6 @@ fn what_no_flow_is_chosen_by_is_refused() {
         "local=::1",
         "verdict=REJECT",
     ] {
-        assert!(Wanted::new(words, "").is_err(), "{words}");
+        assert!(FlowFilter::new(words, "").is_err(), "{words}");
     }
 }
