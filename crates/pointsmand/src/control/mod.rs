@@ -5,6 +5,7 @@
 mod door;
 mod events;
 mod flow_filter;
+mod flow_stream;
 mod flows;
 mod follow;
 mod handlers;
