@@ -204,7 +204,7 @@ impl<'a> Builder<'a> {
                     ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
                     ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
                 };
-                let style = tagged(tag.as_deref(), Kind::Scalar(style), &span, problems);
+                let style = tagged(tag.as_deref(), NodeKind::Scalar(style), &span, problems);
                 let node = Node {
                     value: Value::Scalar(text.into_owned(), style),
                     span,
@@ -213,11 +213,11 @@ impl<'a> Builder<'a> {
             }
             Event::Alias(anchor) => self.alias(anchor, span, problems),
             Event::SequenceStart(anchor, tag) => {
-                tagged(tag.as_deref(), Kind::List, &span, problems);
+                tagged(tag.as_deref(), NodeKind::List, &span, problems);
                 self.push(false, anchor, span, problems)
             }
             Event::MappingStart(anchor, tag) => {
-                tagged(tag.as_deref(), Kind::Map, &span, problems);
+                tagged(tag.as_deref(), NodeKind::Map, &span, problems);
                 self.push(true, anchor, span, problems)
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -346,28 +346,30 @@ impl<'a> Builder<'a> {
 
 /// What a tag stands at.
 #[derive(Clone, Copy)]
-enum Kind {
+enum NodeKind {
     List,
     Map,
     Scalar(Style),
 }
 
 /// How a scalar is to be read by its tag; one that says more than what kind of value it is, is an error.
-fn tagged(tag: Option<&Tag>, kind: Kind, span: &Span, problems: &mut Problems) -> Style {
+fn tagged(tag: Option<&Tag>, kind: NodeKind, span: &Span, problems: &mut Problems) -> Style {
     let written = match kind {
-        Kind::Scalar(style) => style,
-        Kind::List | Kind::Map => Style::Plain,
+        NodeKind::Scalar(style) => style,
+        NodeKind::List | NodeKind::Map => Style::Plain,
     };
     let Some(tag) = tag else { return written };
     // `!!str` and its long form; Clash's documents write `!<str>` and `!str` too, and mean the same.
     let word = tag.suffix.trim_start_matches(CORE);
     let own = matches!(tag.handle.as_str(), "" | "!" | "!!" | CORE);
     match (kind, word) {
-        (Kind::Scalar(Style::Block), "str") if own => return Style::Block,
+        (NodeKind::Scalar(Style::Block), "str") if own => return Style::Block,
         // A lone `!` says that it is a text.
-        (Kind::Scalar(_), "str" | "" | "!") if own => return Style::Quoted,
-        (Kind::Scalar(_), "bool" | "float" | "int" | "null") if own => return Style::Plain,
-        (Kind::List, "seq" | "" | "!") | (Kind::Map, "map" | "" | "!") if own => return written,
+        (NodeKind::Scalar(_), "str" | "" | "!") if own => return Style::Quoted,
+        (NodeKind::Scalar(_), "bool" | "float" | "int" | "null") if own => return Style::Plain,
+        (NodeKind::List, "seq" | "" | "!") | (NodeKind::Map, "map" | "" | "!") if own => {
+            return written;
+        }
         _ => {}
     }
     let shown = match tag.handle.as_str() {

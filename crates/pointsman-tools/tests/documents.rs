@@ -86,7 +86,7 @@ fn the_trees_of_the_policy_page_decide_as_it_says() {
     for block in blocks(&page, "tree") {
         let (tree, cases) = block.split_once("---\n").unwrap();
         let source = Source::new("tree", tree.to_owned());
-        let laid_out = fmt::format(fmt::Kind::Tree, &source, &mut Problems::default());
+        let laid_out = fmt::format(fmt::FileKind::Tree, &source, &mut Problems::default());
         assert_eq!(
             words(&laid_out.unwrap()),
             words(tree),

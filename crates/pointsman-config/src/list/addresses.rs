@@ -9,7 +9,7 @@ use pointsman_policy::set::{Item, Place};
 use super::blocks::{self, Command, Emule, between, guarded};
 use super::entry::Fault;
 use super::ranges::prefixes_of;
-use super::report::Kind;
+use super::report::Remark;
 use super::{Format, Reading, Spot};
 
 const COLUMNS: &str = "columns behind addresses";
@@ -149,7 +149,7 @@ impl Reading<'_> {
     fn tell_host_bits(&mut self, range: &str, prefix: &Prefix, line: u32, written: &str) {
         let spot = Spot::new(line, written, 0, written.len());
         let message = format!("`{range}` has bits behind its length: read as `{prefix}`");
-        self.told.say(Kind::HostBits, spot, message);
+        self.told.say(Remark::HostBits, spot, message);
     }
 
     /// Takes a range. With `no_resolve` it never asks for the address of a name.
@@ -159,7 +159,7 @@ impl Reading<'_> {
             let message = format!(
                 "`{prefix}` never matches: IPv4 addresses are IPv4 ones here, however a flow writes them"
             );
-            self.told.say(Kind::NeverMatches, spot, message);
+            self.told.say(Remark::NeverMatches, spot, message);
         }
         // What is left of an inverse list may well be all of a family.
         if prefix.length() == 0 && self.told.format != Some(Format::Dat) {
@@ -170,7 +170,7 @@ impl Reading<'_> {
             };
             let spot = Spot::new(line, written, 0, written.len());
             let message = format!("`{written}` holds every {family} address");
-            self.told.say(Kind::TakesAll, spot, message);
+            self.told.say(Remark::TakesAll, spot, message);
         }
         let item = if no_resolve && self.scope.ip_rules_resolve() {
             Item::Other(Condition::Address {

@@ -15,7 +15,7 @@ use super::cased::from_cased;
 use super::lines::uncommented;
 use super::look::{Look, look};
 use super::numbered::below;
-use super::report::Kind;
+use super::report::Remark;
 use super::strange::of_entry;
 use super::wildcard::is_glob;
 use super::{Behavior, Format, Reading, Spot, mrs};
@@ -235,7 +235,7 @@ impl Reading<'_> {
         if NAMES.iter().all(|name| test.holds(name)) {
             let spot = Spot::new(line, written, 0, written.len());
             let message = format!("`{written}` holds every name");
-            self.told.say(Kind::TakesAll, spot, message);
+            self.told.say(Remark::TakesAll, spot, message);
         }
     }
 
@@ -369,7 +369,7 @@ impl Reading<'_> {
             let message = format!(
                 "`{entry}` never matches: `*` in it is no wildcard here (write the part of the name alone: `USER-AGENT, curl`)"
             );
-            self.told.say(Kind::NeverMatches, spot, message);
+            self.told.say(Remark::NeverMatches, spot, message);
         }
         self.condition(condition, number, entry);
         Ok(())

@@ -1,7 +1,7 @@
 //! Lines of another format among those of a list's own: each is read as what it is, and that is told.
 
 use super::look::{Look, look};
-use super::report::Kind;
+use super::report::Remark;
 use super::{Format, Reading, Spot, adblock, dnsmasq, hosts};
 
 impl Reading<'_> {
@@ -40,6 +40,6 @@ impl Reading<'_> {
         let spot = Spot::new(number, line, 0, line.len());
         let own = self.told.format.map_or("text", Format::as_str);
         let message = format!("`{line}` is {what} in a list of format `{own}`: it is read as that");
-        self.told.say(Kind::OtherFormat, spot, message);
+        self.told.say(Remark::OtherFormat, spot, message);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: where two readings are at hand, the one that is taken is told.
 
-use super::report::{Kind, ReadReport, Spot};
+use super::report::{ReadReport, Remark, Spot};
 use super::{Behavior, Bytes, Unreadable};
 
 /// What the names of a list are by their marks.
@@ -59,7 +59,7 @@ pub(super) fn names(bytes: &mut dyn Bytes, told: &mut ReadReport) -> Result<Mark
             "the list has {} patterns as dnscrypt-proxy has them (`ads.*`, `*ads*`, `=x`) and {marked} names with marks (`+.`, `*.` or `.`): {whose}",
             patterns + own
         );
-        told.say(Kind::Guessed, Spot::new(1, "", 0, 0), message);
+        told.say(Remark::Guessed, Spot::new(1, "", 0, 0), message);
     }
     if dnscrypt {
         return Ok(Marked::names(true));
@@ -75,13 +75,13 @@ pub(super) fn names(bytes: &mut dyn Bytes, told: &mut ReadReport) -> Result<Mark
             "{marked} of {} names are marked (`+.`, `*.` or `.`): plain ones {meaning}",
             plain + marked
         );
-        told.say(Kind::Guessed, Spot::new(1, "", 0, 0), message);
+        told.say(Remark::Guessed, Spot::new(1, "", 0, 0), message);
     }
     let clash = behavior == Behavior::Domain && plus > others;
     // Where all have the same mark the list means what such lists mean.
     if !clash && others > 0 && plain + plus > 0 {
         let message = "`*.x` and `.x` stand for `x` and all below here; to Clash (`behavior: domain`) for one label below, and for those below alone";
-        told.say(Kind::Guessed, Spot::new(first, "", 0, 0), message.into());
+        told.say(Remark::Guessed, Spot::new(first, "", 0, 0), message.into());
     }
     Ok(Marked {
         behavior: Some(behavior),

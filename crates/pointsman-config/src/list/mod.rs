@@ -59,7 +59,7 @@ pub(crate) use numbered::below;
 use room::{Measured, Room};
 
 pub use crate::files::Bytes;
-pub use report::{Kind, ReadReport, Reason, Spot};
+pub use report::{ReadReport, Reason, Remark, Spot};
 pub use room::MOST_ENTRIES;
 pub use room::MOST_OF_A_FILE;
 pub use scope::Surroundings;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::report::{Kind, ReadReport};
+use super::report::{ReadReport, Remark};
 
 /// Rules on whole names that are about some requests to them, such as scripts.
 pub(super) const SOME_REQUESTS: &str = "rules for some kinds of requests to a name";
@@ -55,7 +55,7 @@ impl Seen {
 
     /// Adds to what was told of such rules which modifiers they have; it is a warning where they are many.
     pub(super) fn tell(self, told: &mut ReadReport) {
-        let known = |r: &&mut super::Reason| r.kind == Kind::Passed && r.message == SOME_REQUESTS;
+        let known = |r: &&mut super::Reason| r.kind == Remark::Passed && r.message == SOME_REQUESTS;
         let Some(reason) = told.reasons.iter_mut().find(known) else {
             return;
         };
@@ -74,7 +74,7 @@ impl Seen {
             named.join(", ")
         );
         if some * 3 > all {
-            reason.kind = Kind::MostPassed;
+            reason.kind = Remark::MostPassed;
         }
     }
 }

@@ -53,7 +53,7 @@ impl Spot {
 
 /// What is told of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub enum Remark {
     /// It cannot be read, and is left out.
     LeftOut,
     /// Its format has it, and it says nothing that a set can hold.
@@ -76,7 +76,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// What is told.
-    pub kind: Kind,
+    pub kind: Remark,
     /// What is wrong with the first; of what is passed over a plural.
     pub message: String,
     /// Where the first stands.
@@ -107,24 +107,24 @@ pub struct ReadReport {
 impl ReadReport {
     /// Tells of a bad entry.
     pub fn bad(&mut self, spot: Spot, message: String) {
-        self.say(Kind::LeftOut, spot, message);
+        self.say(Remark::LeftOut, spot, message);
     }
 
     /// Counts something that is passed over, under a plural: `rules about parts of pages`.
     pub fn pass(&mut self, what: &'static str, line: u32, text: &str) {
         // The commonest by far, in lists of a hundred thousand such rules.
-        let known = |r: &&mut Reason| r.kind == Kind::Passed && r.message == what;
+        let known = |r: &&mut Reason| r.kind == Remark::Passed && r.message == what;
         match self.reasons.iter_mut().find(known) {
             Some(reason) => reason.again(line),
             None => {
                 let spot = Spot::new(line, text, 0, text.len());
-                self.say(Kind::Passed, spot, what.to_owned());
+                self.say(Remark::Passed, spot, what.to_owned());
             }
         }
     }
 
     /// Tells of an entry what its kind is; those with the same reason are one.
-    pub fn say(&mut self, kind: Kind, spot: Spot, message: String) {
+    pub fn say(&mut self, kind: Remark, spot: Spot, message: String) {
         let message = sentence(message);
         let gist = gist(&message, &spot.text);
         let known = |r: &&mut Reason| r.kind == kind && r.gist == gist;
@@ -159,11 +159,11 @@ impl ReadReport {
     /// How many entries were left out.
     #[must_use]
     pub fn left_out(&self) -> usize {
-        self.of(Kind::LeftOut).map(|reason| reason.count).sum()
+        self.of(Remark::LeftOut).map(|reason| reason.count).sum()
     }
 
     /// The reasons of one kind.
-    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Reason> {
+    pub fn of(&self, kind: Remark) -> impl Iterator<Item = &Reason> {
         self.reasons
             .iter()
             .filter(move |reason| reason.kind == kind)
@@ -192,33 +192,33 @@ impl Reason {
         let span = self.first.span(file);
         let message = self.message.as_str();
         let problem = match self.kind {
-            Kind::LeftOut if strict => problems.error("invalid-entry", &span, message),
-            Kind::LeftOut => {
+            Remark::LeftOut if strict => problems.error("invalid-entry", &span, message),
+            Remark::LeftOut => {
                 let problem = problems.warning("invalid-entry", &span, message);
                 problem.hint = Some("left out; `strict: true` makes it an error".into());
                 problem
             }
-            Kind::MostPassed | Kind::Passed => {
+            Remark::MostPassed | Remark::Passed => {
                 let message = match self.count {
                     1 => format!("{message} are passed over: this one"),
                     count => format!("{message} are passed over: {count}, this one the first"),
                 };
                 let problem = match self.kind {
-                    Kind::Passed => problems.note("passed-over", &span, message),
+                    Remark::Passed => problems.note("passed-over", &span, message),
                     _ => problems.warning("passed-over", &span, message),
                 };
-                if self.kind == Kind::MostPassed {
+                if self.kind == Remark::MostPassed {
                     let hint =
                         "this list is made for browsers: take one for name servers, or hosts";
                     problem.hint = Some(hint.into());
                 }
                 return;
             }
-            Kind::OtherFormat => problems.warning("other-format", &span, message),
-            Kind::HostBits => problems.warning("host-bits", &span, message),
-            Kind::NeverMatches => problems.warning("never-matches", &span, message),
-            Kind::TakesAll => problems.warning("takes-everything", &span, message),
-            Kind::Guessed => {
+            Remark::OtherFormat => problems.warning("other-format", &span, message),
+            Remark::HostBits => problems.warning("host-bits", &span, message),
+            Remark::NeverMatches => problems.warning("never-matches", &span, message),
+            Remark::TakesAll => problems.warning("takes-everything", &span, message),
+            Remark::Guessed => {
                 let problem = problems.note("guessed-meaning", &span, message);
                 let hint = "`behavior` says which: `domain` (themselves alone) or `names` (with all below)";
                 problem.hint = Some(hint.into());

@@ -13,7 +13,7 @@ use pointsman_policy::set::{Item, Key, Place, Reach, RuleSet, RuleSetBuilder, Si
 use pointsman_policy::{Domain, OutboundId, Prefix};
 
 use super::MOST_OF_A_FILE;
-use super::{Bytes, Kind, ReadReport, Recipe, Shelf, Surroundings, Unreadable, Want, read};
+use super::{Bytes, ReadReport, Recipe, Remark, Shelf, Surroundings, Unreadable, Want, read};
 use crate::files::{Files, Stamp};
 use crate::problem::Span;
 
@@ -93,7 +93,7 @@ impl ListSource {
     }
 
     fn proved(&self, set: RuleSet, told: ReadReport) -> Result<(RuleSet, ReadReport), Unreadable> {
-        let bad = told.of(Kind::LeftOut).next();
+        let bad = told.of(Remark::LeftOut).next();
         match bad.filter(|_| self.recipe.strict) {
             Some(reason) => Err(Unreadable::Malformed {
                 message: reason.message.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::outline::{Kind, Row, Target, outline};
+use super::outline::{Row, RowKind, Target, outline};
 use super::scene::{Runs, Scene};
 use super::style::colour;
 
@@ -104,8 +104,8 @@ impl Dot {
     fn rows(&mut self, rows: &[Row], parent: usize, cluster: usize) {
         for (order, row) in rows.iter().enumerate() {
             let style = match row.kind {
-                Kind::Note => ", style=\"rounded,dashed\"",
-                Kind::Branch | Kind::Else | Kind::Rest | Kind::Rule => "",
+                RowKind::Note => ", style=\"rounded,dashed\"",
+                RowKind::Branch | RowKind::Else | RowKind::Rest | RowKind::Rule => "",
             };
             let id = self.node(&row.label(), &row.told.join("\n"), style);
             self.line(&format!("  n{parent} -> n{id} [label=\"{}\"];", order + 1));

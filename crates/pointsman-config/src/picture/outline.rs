@@ -27,7 +27,7 @@ const MAX_TEXT: usize = 400;
 
 /// What a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RowKind {
     /// A condition that leads somewhere.
     Rule,
     /// A condition with rows below it.
@@ -43,7 +43,7 @@ pub(super) enum Kind {
 /// A row and the rows below it.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    pub(super) kind: Kind,
+    pub(super) kind: RowKind,
     pub(super) text: String,
     /// How many rules are folded into it.
     pub(super) count: usize,
@@ -107,7 +107,7 @@ impl Outliner<'_> {
                     left => (left, None),
                 };
                 let text = format!("and {} more", left.len());
-                rows.push(row(Kind::Note, text, None));
+                rows.push(row(RowKind::Note, text, None));
                 rows.extend(last.into_iter().flat_map(|last| self.node(last, whole)));
                 break;
             }
@@ -144,7 +144,7 @@ impl Outliner<'_> {
                     condition => format!("{} => ", condition_text(condition, self.policy)),
                 };
                 let text = format!("{when}log \"{}\"", template(message));
-                vec![row(Kind::Note, text, Some(origin))]
+                vec![row(RowKind::Note, text, Some(origin))]
             }
             Node::Request {
                 condition,
@@ -156,17 +156,17 @@ impl Outliner<'_> {
                     condition => format!("{} => ", condition_text(condition, self.policy)),
                 };
                 let text = format!("{when}{}", Ask::from(request));
-                vec![row(Kind::Note, text, Some(origin))]
+                vec![row(RowKind::Note, text, Some(origin))]
             }
             Node::Leaf { outbound, origin } => {
                 let text = if whole { "everything else" } else { "else" };
-                let mut rest = row(Kind::Rest, text.to_owned(), Some(origin));
+                let mut rest = row(RowKind::Rest, text.to_owned(), Some(origin));
                 rest.target = Some(self.target(*outbound));
                 vec![rest]
             }
             Node::Resolve(origin) => {
                 let text = "resolve: from here on the address of a name is known".to_owned();
-                vec![row(Kind::Note, text, Some(origin))]
+                vec![row(RowKind::Note, text, Some(origin))]
             }
             Node::Rule(_) => self.rules(std::slice::from_ref(node)),
             Node::Select(select) => vec![self.select(select)],
@@ -179,7 +179,7 @@ impl Outliner<'_> {
                     Condition::Always => "only these".to_owned(),
                     condition => format!("{}: only these", self.text(condition)),
                 };
-                let mut sub = row(Kind::Branch, text, Some(origin));
+                let mut sub = row(RowKind::Branch, text, Some(origin));
                 sub.rows = self.nodes(body, false);
                 vec![sub]
             }
@@ -207,7 +207,7 @@ impl Outliner<'_> {
                         }
                         Node::Rule(rule) => {
                             let text = format!("else {}", self.text(&rule.condition));
-                            let mut other = row(Kind::Else, text, Some(&rule.origin));
+                            let mut other = row(RowKind::Else, text, Some(&rule.origin));
                             other.target = Some(self.target(rule.outbound));
                             rows.push(other);
                             continue;
@@ -216,7 +216,7 @@ impl Outliner<'_> {
                     };
                     let origin = origin.cloned().unwrap_or_default();
                     let mut other = self.leads(text, then, &origin);
-                    other.kind = Kind::Else;
+                    other.kind = RowKind::Else;
                     rows.push(other);
                 }
                 rows
@@ -230,7 +230,7 @@ impl Outliner<'_> {
             SelectOn::Zone(ZoneOf::Domain, _) => "domain is in zone",
             SelectOn::Zone(ZoneOf::Address, _) => "address is in zone",
         };
-        let mut found = row(Kind::Branch, text.to_owned(), Some(&select.origin));
+        let mut found = row(RowKind::Branch, text.to_owned(), Some(&select.origin));
         let arms = select.arms.iter();
         let arms = arms.map(|arm| self.leads(self.key(arm, select.on), &arm.then, &arm.origin));
         let arms = arms.collect();
@@ -265,10 +265,10 @@ impl Outliner<'_> {
 
     /// A condition and what it leads to.
     fn leads(&mut self, text: String, then: &Node, origin: &Origin) -> Row {
-        let mut found = row(Kind::Branch, text, Some(origin));
+        let mut found = row(RowKind::Branch, text, Some(origin));
         match then {
             Node::Leaf { outbound, .. } => {
-                found.kind = Kind::Rule;
+                found.kind = RowKind::Rule;
                 found.target = Some(self.target(*outbound));
             }
             Node::Any(nodes) => found.rows = self.nodes(nodes, false),
@@ -308,7 +308,7 @@ impl Outliner<'_> {
     }
 }
 
-fn row(kind: Kind, text: String, origin: Option<&Origin>) -> Row {
+fn row(kind: RowKind, text: String, origin: Option<&Origin>) -> Row {
     Row {
         kind,
         text: text.chars().take(MAX_TEXT).collect(),

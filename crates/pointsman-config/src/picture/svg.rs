@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::measure::{columns, fitted, is_sure};
-use super::outline::{Kind, Row, Target, outline};
+use super::outline::{Row, RowKind, Target, outline};
 use super::scene::{Entrance, Runs, Scene};
 use super::style::{CLASSES, STYLE};
 use super::words;
@@ -236,11 +236,11 @@ impl Canvas {
         let text = fitted(&label, (room - 20.0) / COLUMN);
         let width = (columns(&text) * COLUMN + 20.0).ceil();
         let class = match row.kind {
-            Kind::Branch => "box branch",
-            Kind::Else if !row.rows.is_empty() => "box branch",
-            Kind::Else | Kind::Rule => "box",
-            Kind::Note => "box note",
-            Kind::Rest => "rest",
+            RowKind::Branch => "box branch",
+            RowKind::Else if !row.rows.is_empty() => "box branch",
+            RowKind::Else | RowKind::Rule => "box",
+            RowKind::Note => "box note",
+            RowKind::Rest => "rest",
         };
         let told = match row.told.is_empty() {
             true => escaped(&label),
@@ -255,7 +255,11 @@ impl Canvas {
             width: width - 20.0,
             height: ROW,
         };
-        let soft = if row.kind == Kind::Rest { "soft" } else { "" };
+        let soft = if row.kind == RowKind::Rest {
+            "soft"
+        } else {
+            ""
+        };
         self.text(soft, inner, 18.5, &text);
         self.put("</g>");
         self.boxes.push(Box { x, width, ..inner });

@@ -10,7 +10,7 @@ use pointsman_policy::request::{Request, Route};
 use pointsman_policy::{Condition, Node};
 
 use super::cursor::Cursor;
-use super::lex::{Kind, Token};
+use super::lex::{Token, TokenKind};
 use super::lowering::Lowerer;
 use super::{Branch, Name};
 use crate::problem::{Problem, Span, nearest};
@@ -85,7 +85,8 @@ pub(super) fn read(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
     };
     let mut ask = Ask::new(subscriber);
     let mut seen: Vec<String> = Vec::new();
-    while cursor.peek().kind == Kind::Word && cursor.more_on_line() && !cursor.is_word("else") {
+    while cursor.peek().kind == TokenKind::Word && cursor.more_on_line() && !cursor.is_word("else")
+    {
         let word = cursor.name("a word")?;
         if seen.contains(&word.text) {
             let message = format!("`{}` is given twice", word.text);

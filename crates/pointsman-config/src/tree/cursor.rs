@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Name;
-use super::lex::{self, Kind, Token};
+use super::lex::{self, Token, TokenKind};
 use crate::problem::{Problem, Problems, Source, Span};
 
 /// The deepest nesting of branches and conditions.
@@ -29,7 +29,7 @@ pub(crate) struct Cursor<'a> {
     tokens: Vec<Token>,
     at: usize,
     /// Brackets that are open, by the sign that closes them.
-    open: Vec<Kind>,
+    open: Vec<TokenKind>,
     /// Where the last bracket was found unclosed: those around it are told of by the same problem.
     unclosed_at: Option<usize>,
 }
@@ -67,14 +67,14 @@ impl<'a> Cursor<'a> {
     /// Takes the next token.
     pub(crate) fn bump(&mut self) -> Token {
         let token = self.peek();
-        if token.kind != Kind::End {
+        if token.kind != TokenKind::End {
             self.at += 1;
         }
         token
     }
 
     /// Takes the next token where it is this one.
-    pub(crate) fn eat(&mut self, kind: Kind) -> Option<Token> {
+    pub(crate) fn eat(&mut self, kind: TokenKind) -> Option<Token> {
         (self.peek().kind == kind).then(|| self.bump())
     }
 
@@ -90,7 +90,7 @@ impl<'a> Cursor<'a> {
 
     /// Whether the next token is this bare word.
     pub(crate) fn is_word(&self, word: &str) -> bool {
-        self.peek().kind == Kind::Word && self.text(self.peek()) == word
+        self.peek().kind == TokenKind::Word && self.text(self.peek()) == word
     }
 
     /// Takes the next token where it is this bare word.
@@ -100,7 +100,7 @@ impl<'a> Cursor<'a> {
 
     /// The place of a token; of the end: the last thing before it.
     pub(crate) fn span(&self, token: Token) -> Span {
-        if token.kind == Kind::End
+        if token.kind == TokenKind::End
             && let Some(last) = self.tokens.len().checked_sub(2)
         {
             return self
@@ -123,8 +123,8 @@ impl<'a> Cursor<'a> {
     pub(crate) fn name(&mut self, what: &str) -> Option<Name> {
         let token = self.peek();
         let text = match token.kind {
-            Kind::Word => self.text(token).to_owned(),
-            Kind::Text => lex::unquote(self.text(token)),
+            TokenKind::Word => self.text(token).to_owned(),
+            TokenKind::Text => lex::unquote(self.text(token)),
             _ => {
                 self.unexpected(what);
                 return None;
@@ -141,12 +141,12 @@ impl<'a> Cursor<'a> {
         let ends = |c: char| c.is_whitespace() || matches!(c, '#' | '{' | '}');
         let rest = self.source.text.get(first.start..).unwrap_or("");
         let length = rest.find(ends).unwrap_or(rest.len());
-        if first.kind == Kind::End || first.first || length == 0 {
+        if first.kind == TokenKind::End || first.first || length == 0 {
             self.unexpected(what);
             return None;
         }
         let end = first.start + length;
-        while self.peek().kind != Kind::End && self.peek().start < end {
+        while self.peek().kind != TokenKind::End && self.peek().start < end {
             self.bump();
         }
         Some(Name {
@@ -156,7 +156,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes this sign or says that it was expected.
-    pub(crate) fn expect(&mut self, kind: Kind, after: &str) -> Option<Token> {
+    pub(crate) fn expect(&mut self, kind: TokenKind, after: &str) -> Option<Token> {
         let found = self.eat(kind);
         if found.is_none() {
             self.unexpected(&format!("`{}` after {after}", kind.sign()));
@@ -169,7 +169,7 @@ impl<'a> Cursor<'a> {
         let token = self.peek();
         let span = self.span(token);
         let found = match token.kind {
-            Kind::End => "the text ends here".to_owned(),
+            TokenKind::End => "the text ends here".to_owned(),
             _ => format!("`{}` stands here", shorten(self.text(token))),
         };
         let message = format!("{found}, but {expected} is expected");
@@ -181,7 +181,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn list<T>(
         &mut self,
         open: Token,
-        close: Kind,
+        close: TokenKind,
         what: &str,
         mut item: impl FnMut(&mut Self) -> Option<T>,
     ) -> Vec<T> {
@@ -194,7 +194,7 @@ impl<'a> Cursor<'a> {
                 self.bump();
                 break;
             }
-            if next.kind == Kind::End || next.kind.closes_list() || self.at_item() {
+            if next.kind == TokenKind::End || next.kind.closes_list() || self.at_item() {
                 self.unclosed(open, next);
                 // A sign that closes no bracket around this one belongs to nothing else.
                 if next.kind.closes_list() && !self.open.contains(&next.kind) {
@@ -236,7 +236,7 @@ impl<'a> Cursor<'a> {
         loop {
             let next = self.peek();
             let moved = self.at > from;
-            if next.kind == Kind::End || (moved && self.at_item()) {
+            if next.kind == TokenKind::End || (moved && self.at_item()) {
                 return;
             }
             if depth == 0 && ((next.first && moved) || next.kind.closes_list()) {
@@ -260,12 +260,12 @@ impl<'a> Cursor<'a> {
     /// closed.
     pub(crate) fn at_item(&self) -> bool {
         let next = self.peek();
-        if !next.first || next.kind != Kind::Word {
+        if !next.first || next.kind != TokenKind::Word {
             return false;
         }
         match self.text(next) {
-            "egress" | "rule" => self.ahead(2).kind == Kind::Equals,
-            "relay" | "dns" => self.ahead(1).kind == Kind::BraceOpen,
+            "egress" | "rule" => self.ahead(2).kind == TokenKind::Equals,
+            "relay" | "dns" => self.ahead(1).kind == TokenKind::BraceOpen,
             _ => false,
         }
     }
@@ -278,7 +278,7 @@ impl<'a> Cursor<'a> {
         let message = format!("this `{sign}` is never closed");
         let near = self.span(next);
         let why = match next.kind {
-            Kind::End => "the text ends here".to_owned(),
+            TokenKind::End => "the text ends here".to_owned(),
             _ => format!("`{}` stands here", shorten(self.text(next))),
         };
         let problem = self.problems.error("unclosed", &span, message);

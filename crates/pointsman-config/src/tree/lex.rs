@@ -14,7 +14,7 @@ pub(super) const MAX_TOKENS: usize = 1_000_000;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TokenKind {
     /// `=>`
     Arrow,
     /// `}`
@@ -47,7 +47,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub struct Token {
     /// What it is.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// Byte offset of the first byte.
     pub start: usize,
     /// Byte offset behind the last byte.
@@ -56,7 +56,7 @@ pub struct Token {
     pub first: bool,
 }
 
-impl Kind {
+impl TokenKind {
     /// Whether it opens a bracket.
     pub(crate) fn opens(self) -> bool {
         matches!(self, Self::BraceOpen | Self::BracketOpen | Self::ParenOpen)
@@ -95,7 +95,7 @@ impl Kind {
     }
 }
 
-/// The tokens of a byte range of a source; the last one is [`Kind::End`].
+/// The tokens of a byte range of a source; the last one is [`TokenKind::End`].
 pub fn tokens(source: &Arc<Source>, range: Range<usize>, problems: &mut Problems) -> Vec<Token> {
     let whole = source.span(range.start, range.end);
     let (text, base) = (whole.text(), whole.start);
@@ -134,12 +134,12 @@ pub fn tokens(source: &Arc<Source>, range: Range<usize>, problems: &mut Problems
                     );
                     problem.hint = Some(format!("add {c} where the text ends"));
                 }
-                (Kind::Text, length)
+                (TokenKind::Text, length)
             }
-            '=' if rest.starts_with("=>") => (Kind::Arrow, 2),
+            '=' if rest.starts_with("=>") => (TokenKind::Arrow, 2),
             _ => match sign(c) {
                 Some(kind) => (kind, 1),
-                None => (Kind::Word, rest.find(ends_word).unwrap_or(rest.len())),
+                None => (TokenKind::Word, rest.find(ends_word).unwrap_or(rest.len())),
             },
         };
         list.push(Token {
@@ -152,7 +152,7 @@ pub fn tokens(source: &Arc<Source>, range: Range<usize>, problems: &mut Problems
         rest = &rest[length..];
     }
     list.push(Token {
-        kind: Kind::End,
+        kind: TokenKind::End,
         start: whole.end,
         end: whole.end,
         first: true,
@@ -160,17 +160,17 @@ pub fn tokens(source: &Arc<Source>, range: Range<usize>, problems: &mut Problems
     list
 }
 
-fn sign(c: char) -> Option<Kind> {
+fn sign(c: char) -> Option<TokenKind> {
     Some(match c {
-        '{' => Kind::BraceOpen,
-        '}' => Kind::BraceClose,
-        '[' => Kind::BracketOpen,
-        ']' => Kind::BracketClose,
-        '(' => Kind::ParenOpen,
-        ')' => Kind::ParenClose,
-        ',' => Kind::Comma,
-        '=' => Kind::Equals,
-        '|' => Kind::Pipe,
+        '{' => TokenKind::BraceOpen,
+        '}' => TokenKind::BraceClose,
+        '[' => TokenKind::BracketOpen,
+        ']' => TokenKind::BracketClose,
+        '(' => TokenKind::ParenOpen,
+        ')' => TokenKind::ParenClose,
+        ',' => TokenKind::Comma,
+        '=' => TokenKind::Equals,
+        '|' => TokenKind::Pipe,
         _ => return None,
     })
 }

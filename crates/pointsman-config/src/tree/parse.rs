@@ -3,7 +3,7 @@
 //! Invariant: a function that answers `None` has pushed a problem.
 
 use super::cursor::{Cursor, MAX_CHAIN, MAX_DEPTH};
-use super::lex::{Kind, Token};
+use super::lex::{Token, TokenKind};
 use super::{Arm, Ast, Branch, Name, Test, When};
 
 /// What may follow `cond` before a brace.
@@ -23,7 +23,7 @@ pub(super) fn whole(cursor: &mut Cursor<'_>) -> Option<Ast> {
         cursor.skip_line(from);
     }
     let mut told = root.is_none();
-    while cursor.peek().kind != Kind::End {
+    while cursor.peek().kind != TokenKind::End {
         if !told {
             let span = cursor.span(cursor.peek());
             let problem = cursor.problems.error(
@@ -55,9 +55,9 @@ pub(crate) fn branch(cursor: &mut Cursor<'_>) -> Option<Branch> {
 
 fn branch_here(cursor: &mut Cursor<'_>) -> Option<Branch> {
     let start = cursor.peek();
-    if start.kind != Kind::Word {
+    if start.kind != TokenKind::Word {
         return match start.kind {
-            Kind::Text => cursor.name("a branch").map(Branch::Leaf),
+            TokenKind::Text => cursor.name("a branch").map(Branch::Leaf),
             _ => {
                 cursor.unexpected("a branch (an outbound, `any [` or `cond`)");
                 None
@@ -71,7 +71,7 @@ fn branch_here(cursor: &mut Cursor<'_>) -> Option<Branch> {
             let branches = branches(cursor, start, "any")?;
             Some(Branch::Any(branches, cursor.span_from(start)))
         }
-        "only" if next == Kind::BracketOpen => {
+        "only" if next == TokenKind::BracketOpen => {
             cursor.bump();
             let branches = branches(cursor, start, "only")?;
             Some(Branch::Only(branches, cursor.span_from(start)))
@@ -80,11 +80,11 @@ fn branch_here(cursor: &mut Cursor<'_>) -> Option<Branch> {
             cursor.bump();
             cond(cursor, start)
         }
-        "log" if matches!(next, Kind::Text | Kind::Word) && !cursor.ahead(1).first => {
+        "log" if matches!(next, TokenKind::Text | TokenKind::Word) && !cursor.ahead(1).first => {
             cursor.bump();
             log(cursor, start)
         }
-        "ask" if next == Kind::Word && !cursor.ahead(1).first && !is_else(cursor) => {
+        "ask" if next == TokenKind::Word && !cursor.ahead(1).first && !is_else(cursor) => {
             cursor.bump();
             super::ask::read(cursor, start)
         }
@@ -117,15 +117,17 @@ fn is_else(cursor: &Cursor<'_>) -> bool {
 fn is_misspelled(cursor: &mut Cursor<'_>, name: &Name) -> bool {
     let next = cursor.peek();
     let goes_on = match next.kind {
-        Kind::BracketOpen | Kind::BraceOpen | Kind::ParenOpen | Kind::Text => true,
-        Kind::Word => !next.first && !matches!(cursor.text(next), "else"),
+        TokenKind::BracketOpen | TokenKind::BraceOpen | TokenKind::ParenOpen | TokenKind::Text => {
+            true
+        }
+        TokenKind::Word => !next.first && !matches!(cursor.text(next), "else"),
         _ => false,
     };
     if !goes_on || next.first {
         return false;
     }
     let known = match next.kind {
-        Kind::BracketOpen => &KEYWORDS[..2],
+        TokenKind::BracketOpen => &KEYWORDS[..2],
         _ => &KEYWORDS[2..],
     };
     let Some(near) = crate::problem::nearest(&name.text, known.iter().copied()) else {
@@ -140,9 +142,9 @@ fn is_misspelled(cursor: &mut Cursor<'_>, name: &Name) -> bool {
 }
 
 fn branches(cursor: &mut Cursor<'_>, start: Token, word: &str) -> Option<Vec<Branch>> {
-    let open = cursor.expect(Kind::BracketOpen, &format!("`{word}`"))?;
+    let open = cursor.expect(TokenKind::BracketOpen, &format!("`{word}`"))?;
     let before = cursor.problems.total();
-    let branches = cursor.list(open, Kind::BracketClose, "branch", branch);
+    let branches = cursor.list(open, TokenKind::BracketClose, "branch", branch);
     if branches.is_empty() && cursor.problems.total() == before {
         let span = cursor.span_from(start);
         let message = format!("this `{word}` has no branches");
@@ -154,7 +156,7 @@ fn branches(cursor: &mut Cursor<'_>, start: Token, word: &str) -> Option<Vec<Bra
 
 fn log(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
     let mut id = 0;
-    if cursor.peek().kind == Kind::Word && cursor.ahead(1).kind == Kind::Text {
+    if cursor.peek().kind == TokenKind::Word && cursor.ahead(1).kind == TokenKind::Text {
         let number = cursor.name("a number")?;
         id = number.text.parse().unwrap_or_else(|_not_a_number| {
             let message = format!("`{}` is no number from 0 to {}", number.text, u32::MAX);
@@ -166,7 +168,10 @@ fn log(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
     }
     let first = cursor.peek();
     let message = cursor.name("a text in quotes")?;
-    if first.kind == Kind::Word && cursor.more_on_line() && cursor.peek().kind == Kind::Word {
+    if first.kind == TokenKind::Word
+        && cursor.more_on_line()
+        && cursor.peek().kind == TokenKind::Word
+    {
         cursor.unexpected("the end of the line").hint = Some("put the text in quotes".into());
         return None;
     }
@@ -178,7 +183,7 @@ fn log(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
 }
 
 fn cond(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
-    if cursor.ahead(1).kind == Kind::BraceOpen && cursor.peek().kind == Kind::Word {
+    if cursor.ahead(1).kind == TokenKind::BraceOpen && cursor.peek().kind == TokenKind::Word {
         let subject = cursor.name("a subject")?;
         if !SUBJECTS.contains(&subject.text.as_str()) {
             let message = format!("`cond` knows no `{}` with a list of keys", subject.text);
@@ -213,8 +218,8 @@ fn chain(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
             break;
         }
         cursor.bump();
-        cursor.expect(Kind::Arrow, "`else`")?;
-        let keyed = cursor.ahead(2).kind == Kind::BraceOpen;
+        cursor.expect(TokenKind::Arrow, "`else`")?;
+        let keyed = cursor.ahead(2).kind == TokenKind::BraceOpen;
         if !cursor.is_word("cond") || keyed {
             last = Some(Box::new(branch(cursor)?));
             break;
@@ -246,20 +251,20 @@ fn chain(cursor: &mut Cursor<'_>, start: Token) -> Option<Branch> {
 fn arrow(cursor: &mut Cursor<'_>) -> Option<Token> {
     let next = cursor.peek();
     let hint = match (next.kind, cursor.text(next)) {
-        (Kind::Word, "->") => "write `=>`",
-        (Kind::Word, "&&") => "write `and`",
-        (Kind::Pipe, _) => "write `or`",
-        (Kind::Word, "noresolve" | "no_resolve") => "did you mean `no-resolve`?",
-        _ => return cursor.expect(Kind::Arrow, "the condition"),
+        (TokenKind::Word, "->") => "write `=>`",
+        (TokenKind::Word, "&&") => "write `and`",
+        (TokenKind::Pipe, _) => "write `or`",
+        (TokenKind::Word, "noresolve" | "no_resolve") => "did you mean `no-resolve`?",
+        _ => return cursor.expect(TokenKind::Arrow, "the condition"),
     };
     cursor.unexpected("`=>` after the condition").hint = Some(hint.into());
     None
 }
 
 fn arms(cursor: &mut Cursor<'_>, start: Token, subject: Name) -> Option<Branch> {
-    let open = cursor.expect(Kind::BraceOpen, &format!("`cond {}`", subject.text))?;
+    let open = cursor.expect(TokenKind::BraceOpen, &format!("`cond {}`", subject.text))?;
     let before = cursor.problems.total();
-    let arms = cursor.list(open, Kind::BraceClose, "`key => branch`", arm);
+    let arms = cursor.list(open, TokenKind::BraceClose, "`key => branch`", arm);
     let span = cursor.span_from(start);
     if arms.is_empty() && cursor.problems.total() == before {
         let message = format!("this `cond {}` has no keys", subject.text);
@@ -276,8 +281,8 @@ fn arms(cursor: &mut Cursor<'_>, start: Token, subject: Name) -> Option<Branch> 
 fn arm(cursor: &mut Cursor<'_>) -> Option<Arm> {
     let start = cursor.peek();
     let key = cursor.name("a key")?;
-    let otherwise = start.kind == Kind::Word && key.text == "else";
-    cursor.expect(Kind::Arrow, &format!("the key `{}`", key.text))?;
+    let otherwise = start.kind == TokenKind::Word && key.text == "else";
+    cursor.expect(TokenKind::Arrow, &format!("the key `{}`", key.text))?;
     let then = branch(cursor)?;
     Some(Arm {
         key,
@@ -325,9 +330,9 @@ fn one(cursor: &mut Cursor<'_>) -> Option<When> {
     cursor.depth += 1;
     let found = if cursor.eat_word("not").is_some() {
         one(cursor).map(|inner| When::Not(Box::new(inner)))
-    } else if cursor.eat(Kind::ParenOpen).is_some() {
+    } else if cursor.eat(TokenKind::ParenOpen).is_some() {
         when(cursor).and_then(|inner| {
-            cursor.expect(Kind::ParenClose, "the condition")?;
+            cursor.expect(TokenKind::ParenClose, "the condition")?;
             Some(inner)
         })
     } else {
@@ -339,13 +344,13 @@ fn one(cursor: &mut Cursor<'_>) -> Option<When> {
 
 fn operator(cursor: &mut Cursor<'_>, fact: &Name) -> Option<Name> {
     let token = cursor.peek();
-    if token.kind == Kind::Equals {
+    if token.kind == TokenKind::Equals {
         let problem = cursor.unexpected("an operator such as `eq`");
         problem.hint = Some(format!("write `{} eq VALUE`", fact.text));
         return None;
     }
     let name = cursor.name("an operator such as `eq`")?;
-    if cursor.peek().kind == Kind::Equals {
+    if cursor.peek().kind == TokenKind::Equals {
         let sign = format!("{}=", name.text);
         let problem = cursor.problems.error(
             "unknown-operator",
@@ -360,7 +365,7 @@ fn operator(cursor: &mut Cursor<'_>, fact: &Name) -> Option<Name> {
     }
     let ends = matches!(
         cursor.peek().kind,
-        Kind::Arrow | Kind::Comma | Kind::ParenClose
+        TokenKind::Arrow | TokenKind::Comma | TokenKind::ParenClose
     );
     if ends && !OPERATORS.contains(&name.text.as_str()) {
         let message = format!("`{}` is no operator", name.text);
@@ -384,13 +389,17 @@ fn test(cursor: &mut Cursor<'_>) -> Option<Test> {
         _ => {
             operator = Some(self::operator(cursor, &fact)?);
             let first = cursor.peek().kind;
-            let brackets = [Kind::BraceOpen, Kind::BracketOpen, Kind::ParenOpen];
+            let brackets = [
+                TokenKind::BraceOpen,
+                TokenKind::BracketOpen,
+                TokenKind::ParenOpen,
+            ];
             let what = match brackets.contains(&first) {
                 true => "a value (several stand without brackets: `port in 80, 443`)",
                 false => "a value",
             };
             values.push(cursor.name(what)?);
-            while cursor.eat(Kind::Comma).is_some() {
+            while cursor.eat(TokenKind::Comma).is_some() {
                 values.push(cursor.name("a value")?);
             }
         }

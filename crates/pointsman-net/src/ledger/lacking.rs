@@ -65,10 +65,10 @@ impl Lack {
 
 /// What was not found so far.
 #[derive(Debug, Default)]
-pub(super) struct Lacking([Kind; Lack::ALL.len()]);
+pub(super) struct Lacking([Count; Lack::ALL.len()]);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Kind {
+struct Count {
     count: u64,
     /// When it was told last, and how many there were then.
     told: Option<(Duration, u64)>,
@@ -82,19 +82,19 @@ impl Lacking {
 
     /// Where it is to be told now, how many there were since that was done last.
     pub(super) fn tell(&mut self, lack: Lack, now: Duration) -> Option<u64> {
-        let kind = &mut self.0[lack as usize];
-        let (at, before) = match kind.told {
+        let lacked = &mut self.0[lack as usize];
+        let (at, before) = match lacked.told {
             Some((at, _)) if now.saturating_sub(at) < PAUSE => return None,
             Some((_, before)) => (now, before),
             None => (now, 0),
         };
-        kind.told = Some((at, kind.count));
-        Some(kind.count - before)
+        lacked.told = Some((at, lacked.count));
+        Some(lacked.count - before)
     }
 
     /// How many of each kind, in the order of [`Lack::ALL`].
     pub(super) fn counts(&self) -> [u64; Lack::ALL.len()] {
-        self.0.map(|kind| kind.count)
+        self.0.map(|lacked| lacked.count)
     }
 }
 

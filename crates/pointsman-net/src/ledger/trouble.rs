@@ -260,13 +260,13 @@ impl Trouble {
 
 /// What is limited apart from all else.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Kind {
+enum Subject {
     Flow(Option<Arc<str>>, Trouble),
     Target(Option<(Arc<str>, Arc<str>)>, Trouble),
     Message(Option<u32>),
 }
 
-impl Key for Kind {
+impl Key for Subject {
     fn shared(&self) -> Self {
         match self {
             Self::Flow(_, trouble) => Self::Flow(None, *trouble),
@@ -288,7 +288,7 @@ pub(crate) struct Troubles {
 
 #[derive(Debug, Default)]
 struct State {
-    limiter: Limiter<Kind>,
+    limiter: Limiter<Subject>,
     lacking: Lacking,
     queue: VecDeque<TroubleEvent>,
 }
@@ -313,8 +313,8 @@ impl Troubles {
         if !self.heard.load(Ordering::Relaxed) || !wanted(trouble.gravity()) {
             return;
         }
-        let kind = Kind::Flow(record.outbound.clone(), trouble);
-        self.queue(&kind, || TroubleEvent::Flow(trouble, Arc::clone(record)));
+        let subject = Subject::Flow(record.outbound.clone(), trouble);
+        self.queue(&subject, || TroubleEvent::Flow(trouble, Arc::clone(record)));
     }
 
     /// A forward's target was not reached, and the flow is not over.
@@ -330,7 +330,7 @@ impl Troubles {
         }
         let trouble = Trouble::Fault(fault);
         let way = (Arc::clone(forward), Arc::clone(target));
-        self.queue(&Kind::Target(Some(way), trouble), || {
+        self.queue(&Subject::Target(Some(way), trouble), || {
             TroubleEvent::Target(TargetTrouble {
                 flow,
                 forward: Arc::clone(forward),
@@ -346,7 +346,7 @@ impl Troubles {
         if !self.heard.load(Ordering::Relaxed) {
             return;
         }
-        self.queue(&Kind::Message(Some(id)), || TroubleEvent::Said {
+        self.queue(&Subject::Message(Some(id)), || TroubleEvent::Said {
             flow,
             id,
             text: Arc::clone(text),
@@ -378,12 +378,12 @@ impl Troubles {
         self.state().lacking.counts()
     }
 
-    fn queue(&self, kind: &Kind, told: impl FnOnce() -> TroubleEvent) {
+    fn queue(&self, subject: &Subject, told: impl FnOnce() -> TroubleEvent) {
         let now = self.begun.elapsed();
         let mut state = self.state();
         if state.queue.len() >= QUEUE {
-            state.limiter.leave_out(kind, now);
-        } else if state.limiter.admit(kind, now) {
+            state.limiter.leave_out(subject, now);
+        } else if state.limiter.admit(subject, now) {
             state.queue.push_back(told());
         }
         drop(state);
@@ -414,21 +414,21 @@ impl Troubles {
         if let Some(told) = state.queue.pop_front() {
             return Ok(told);
         }
-        let Some((kind, count)) = state.limiter.left_out(self.begun.elapsed()) else {
+        let Some((subject, count)) = state.limiter.left_out(self.begun.elapsed()) else {
             return Err(state.limiter.owes());
         };
-        Ok(match kind {
-            Kind::Flow(outbound, trouble) => TroubleEvent::LeftOut {
+        Ok(match subject {
+            Subject::Flow(outbound, trouble) => TroubleEvent::LeftOut {
                 outbound,
                 trouble,
                 count,
             },
-            Kind::Target(way, trouble) => TroubleEvent::TargetsLeftOut {
+            Subject::Target(way, trouble) => TroubleEvent::TargetsLeftOut {
                 way,
                 trouble,
                 count,
             },
-            Kind::Message(id) => TroubleEvent::SaidMore { id, count },
+            Subject::Message(id) => TroubleEvent::SaidMore { id, count },
         })
     }
 

@@ -21,7 +21,7 @@ mod yaml;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// reflow's `config`: all of it is laid out.
     Reflow,
     /// One rule, name or range a line.
@@ -32,7 +32,7 @@ pub enum Kind {
     Yaml,
 }
 
-impl Kind {
+impl FileKind {
     /// By a file's name, else by what it begins with.
     #[must_use]
     pub fn tell(path: &Path, text: &str) -> Self {
@@ -71,16 +71,16 @@ fn is_key(key: &str, rest: &str) -> bool {
 }
 
 /// The text laid out; `None` where it cannot be read, which was told.
-pub fn format(kind: Kind, source: &Arc<Source>, problems: &mut Problems) -> Option<String> {
+pub fn format(kind: FileKind, source: &Arc<Source>, problems: &mut Problems) -> Option<String> {
     let text = match kind {
-        Kind::Reflow => reflow::whole(source, problems),
-        Kind::Rules => rules::lines(source, problems),
-        Kind::Tree => {
+        FileKind::Reflow => reflow::whole(source, problems),
+        FileKind::Rules => rules::lines(source, problems),
+        FileKind::Tree => {
             let all = 0..source.text.len();
             let ast = tree::parse(source, all.clone(), problems);
             ast.map(|ast| trees::block(&ast, source, all, 0))
         }
-        Kind::Yaml => yaml::blocks(source, problems),
+        FileKind::Yaml => yaml::blocks(source, problems),
     };
     text.filter(|_| !problems.has_errors())
 }

@@ -7,7 +7,7 @@ use super::trees::Layout;
 use super::weave::weave;
 use pointsman_config::dialect::reflow::trees_of;
 use pointsman_config::problem::{Problems, Source};
-use pointsman_config::tree::lex::{Kind, Token};
+use pointsman_config::tree::lex::{Token, TokenKind};
 
 /// The whole file.
 pub(super) fn whole(source: &Arc<Source>, problems: &mut Problems) -> Option<String> {
@@ -46,13 +46,13 @@ pub(super) fn whole(source: &Arc<Source>, problems: &mut Problems) -> Option<Str
         }
         let place = token.start..token.end;
         match token.kind {
-            Kind::BraceOpen => {
+            TokenKind::BraceOpen => {
                 layout.put(if last.is_none() { "{" } else { " {" }, place);
                 layout.open();
                 depth += 1;
                 last = None;
             }
-            Kind::BraceClose => {
+            TokenKind::BraceClose => {
                 layout.close("}", place);
                 depth = depth.saturating_sub(1);
                 layout.end_line();
@@ -94,10 +94,10 @@ fn ends_item(source: &Arc<Source>, last: Token, next: Token) -> bool {
 
 /// Whether a space stands between two tokens of a line.
 fn apart(last: Token, next: Token) -> bool {
-    let joins = |token: Token| token.kind == Kind::Pipe;
+    let joins = |token: Token| token.kind == TokenKind::Pipe;
     if joins(last) || joins(next) {
         return false;
     }
-    let sign = |token: Token| matches!(token.kind, Kind::Equals | Kind::Arrow);
+    let sign = |token: Token| matches!(token.kind, TokenKind::Equals | TokenKind::Arrow);
     sign(last) || sign(next) || last.end < next.start
 }

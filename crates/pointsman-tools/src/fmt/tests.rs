@@ -3,12 +3,12 @@
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
-use super::{Kind, format};
+use super::{FileKind, format};
 use pointsman_config::fuzz_checks::{lowered, policy};
 use pointsman_config::problem::{Problems, Source};
 use pointsman_config::tree::print::as_tree;
 
-fn laid_out(kind: Kind, text: &str) -> Result<String, String> {
+fn laid_out(kind: FileKind, text: &str) -> Result<String, String> {
     let mut problems = Problems::default();
     let source = Source::open("f", text.to_owned());
     format(kind, &source, &mut problems).ok_or_else(|| {
@@ -18,7 +18,7 @@ fn laid_out(kind: Kind, text: &str) -> Result<String, String> {
 }
 
 /// Laid out, and laid out again the same.
-fn check(kind: Kind, text: &str, expected: Expect) {
+fn check(kind: FileKind, text: &str, expected: Expect) {
     let once = laid_out(kind, text).unwrap();
     expected.assert_eq(&once);
     assert_eq!(laid_out(kind, &once).unwrap(), once, "{text}");
@@ -27,7 +27,7 @@ fn check(kind: Kind, text: &str, expected: Expect) {
 #[test]
 fn trees() {
     check(
-        Kind::Tree,
+        FileKind::Tree,
         "any[direct#end\n]",
         expect![[r#"
             any [
@@ -36,7 +36,7 @@ fn trees() {
         "#]],
     );
     check(
-        Kind::Tree,
+        FileKind::Tree,
         "# top\n\n\nany [ # why\n\n cond domain{ads=>reset}\n  # ssh\n cond protocol {ssh=>any[ \
          cond port in 22=>'proxy' # a\n cond ( port eq 2222 ) and source eq 10.0.0.1 => \"My Proxy\"# bb\n ]\n\n\n http => direct }# c\n direct # d\n # last\n ]\n# after",
         expect![[r##"
@@ -60,7 +60,7 @@ fn trees() {
         "##]],
     );
     check(
-        Kind::Tree,
+        FileKind::Tree,
         "any [ cond user-agent matches ^curl nocase => direct else=>cond\n# inside\nnot(port eq 1 or port eq 2)=> any[log 0 'x'\n reset] else => cond ip { \"else\" => direct\n else => reset }\n]",
         expect![[r#"
             any [
@@ -80,7 +80,7 @@ fn trees() {
 #[test]
 fn reflow_files() {
     check(
-        Kind::Reflow,
+        FileKind::Reflow,
         "egress  p=socks5 [::1]:1080 # p\ndns{ listen=udp 127.0.0.1:53\n forward={\n # zone\n a=>p | udp 1.1.1.1:53\n else=>udp 1.1.1.1:53 }\n}\n\n\nrelay {\n rule=r\n listen=socks5 127.0.0.1:1\n}\nrule r=any[ cond ip{home=>direct}\n reset\n ]\n",
         expect![[r#"
             egress p = socks5 [::1]:1080  # p
@@ -108,7 +108,7 @@ fn reflow_files() {
 #[test]
 fn rule_files() {
     check(
-        Kind::Rules,
+        FileKind::Rules,
         "\n# list\ndomain-suffix,example.com , Proxy# no\n  IP-CIDR , 10.0.0.0/8,DIRECT, NO-RESOLVE  # home\n\n\nexample.com\n.example.org # x\n",
         expect![[r#"
             # list
@@ -119,13 +119,13 @@ fn rule_files() {
             .example.org # x
         "#]],
     );
-    assert!(laid_out(Kind::Rules, "AND, [DOMAIN, x\n").is_err());
+    assert!(laid_out(FileKind::Rules, "AND, [DOMAIN, x\n").is_err());
 }
 
 #[test]
 fn native_files() {
     check(
-        Kind::Yaml,
+        FileKind::Yaml,
         "version:   1   # as it stands\npolicy: |   # tree\n    any [\n      direct ]\n\n# between\npolicies:\n  a: direct\n  b: any [ direct ]\n  c: |-\n   cond port eq 1=>direct\n  d:\n    - domain,a.test,direct # c\n    - \"dst-port,1,  direct\"\n    - .SUB-DISPATCH:\n        matches: network,udp\n        subrules: [ 'fallback,direct' ]\n    - fallback , direct\ntests: []\n",
         expect![[r#"
             version:   1   # as it stands
@@ -151,7 +151,7 @@ fn native_files() {
         "#]],
     );
     // What is broken stays.
-    let broken = laid_out(Kind::Yaml, "policy: |\n  any [ direct reset ]\n").unwrap_err();
+    let broken = laid_out(FileKind::Yaml, "policy: |\n  any [ direct reset ]\n").unwrap_err();
     expect![[r#"
         f:2:16: error[unexpected-text]: `reset` is left over: a line holds one branch
           |   any [ direct reset ]
@@ -159,7 +159,7 @@ fn native_files() {
           hint: put it on a line of its own, or remove it
     "#]]
     .assert_eq(&broken);
-    let line = laid_out(Kind::Yaml, "rules:\n  - AND, [DOMAIN, x\n").unwrap_err();
+    let line = laid_out(FileKind::Yaml, "rules:\n  - AND, [DOMAIN, x\n").unwrap_err();
     expect![[r#"
         f:2:10: error[rule-syntax]: this bracket is never closed
           |   - AND, [DOMAIN, x
@@ -172,7 +172,7 @@ fn native_files() {
 fn windows_line_ends_stay() {
     let text = "policy: |\r\n  any [\r\n   direct\r\n  ]\r\nversion: 1\r\n";
     let expected = "policy: |\r\n  any [\r\n    direct\r\n  ]\r\nversion: 1\r\n";
-    assert_eq!(laid_out(Kind::Yaml, text).unwrap(), expected);
+    assert_eq!(laid_out(FileKind::Yaml, text).unwrap(), expected);
 }
 
 /// The policy of a tree, printed.
@@ -278,8 +278,8 @@ proptest! {
 
     #[test]
     fn any_tree_is_laid_out_once_and_means_the_same(text in any_tree()) {
-        let once = laid_out(Kind::Tree, &text).unwrap();
-        prop_assert_eq!(&laid_out(Kind::Tree, &once).unwrap(), &once);
+        let once = laid_out(FileKind::Tree, &text).unwrap();
+        prop_assert_eq!(&laid_out(FileKind::Tree, &once).unwrap(), &once);
         prop_assert_eq!(meaning(&once), meaning(&text));
         let (mut before, mut after) = (comments(&text), comments(&once));
         before.sort();
@@ -289,7 +289,7 @@ proptest! {
     }
 
     #[test]
-    fn no_file_is_too_odd(text: String, kind in prop::sample::select(vec![Kind::Reflow, Kind::Rules, Kind::Tree, Kind::Yaml])) {
+    fn no_file_is_too_odd(text: String, kind in prop::sample::select(vec![FileKind::Reflow, FileKind::Rules, FileKind::Tree, FileKind::Yaml])) {
         if let Ok(once) = laid_out(kind, &text) {
             prop_assert_eq!(laid_out(kind, &once), Ok(once.clone()));
         }

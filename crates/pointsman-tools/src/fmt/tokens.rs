@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use pointsman_config::problem::{Problems, Source};
-use pointsman_config::tree::lex::{self, Kind, Token};
+use pointsman_config::tree::lex::{self, Token, TokenKind};
 
 /// A comment, from its sign to the end of its line.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ impl Tokens {
     /// Reads a range; what is broken in it was told by its parser.
     pub(super) fn new(source: &Arc<Source>, range: Range<usize>) -> Self {
         let mut tokens = lex::tokens(source, range.clone(), &mut Problems::default());
-        tokens.retain(|token| token.kind != Kind::End);
+        tokens.retain(|token| token.kind != TokenKind::End);
         let mut comments = Vec::new();
         let mut from = range.start;
         let ends = tokens.iter().map(|token| (token.start, token.end));
@@ -39,7 +39,7 @@ impl Tokens {
     }
 
     /// Where the first token of this kind ends that begins at or behind `at`.
-    pub(super) fn end_of(&self, kind: Kind, at: usize) -> usize {
+    pub(super) fn end_of(&self, kind: TokenKind, at: usize) -> usize {
         let from = self.tokens.partition_point(|token| token.start < at);
         let found = self.tokens[from..].iter().find(|token| token.kind == kind);
         found.map_or(at, |token| token.end)

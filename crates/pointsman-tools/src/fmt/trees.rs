@@ -10,7 +10,7 @@ use super::weave::{Line, weave};
 use pointsman_policy::condition::NumberField;
 
 use pointsman_config::problem::Source;
-use pointsman_config::tree::lex::{Kind, quote, word};
+use pointsman_config::tree::lex::{TokenKind, quote, word};
 use pointsman_config::tree::{Arm, Ast, Branch, Name, Test, When};
 
 /// The widest line that a `cond` with one key may make.
@@ -101,7 +101,7 @@ impl<'t> Layout<'t> {
                 {
                     return self.put(&text, place);
                 }
-                let opens = self.tokens.end_of(Kind::BraceOpen, subject.span.end);
+                let opens = self.tokens.end_of(TokenKind::BraceOpen, subject.span.end);
                 self.put(&format!("cond {} {{", subject.text), place.start..opens);
                 self.open();
                 for arm in arms {
@@ -132,7 +132,7 @@ impl<'t> Layout<'t> {
     }
 
     fn list(&mut self, head: &str, branches: &[Branch], place: Range<usize>) {
-        let opens = self.tokens.end_of(Kind::BracketOpen, place.start);
+        let opens = self.tokens.end_of(TokenKind::BracketOpen, place.start);
         self.put(head, place.start..opens);
         self.open();
         for branch in branches {

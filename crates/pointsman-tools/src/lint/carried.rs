@@ -6,7 +6,7 @@ use pointsman_policy::{OutboundId, Policy};
 
 use super::logic::{Case, Excess, cases};
 use super::tell::Finding;
-use super::walk::{Kind, Site, Step};
+use super::walk::{Site, SiteKind, Step};
 use pointsman_config::carried::CarriesNone;
 use pointsman_config::problem::Severity;
 
@@ -17,7 +17,7 @@ const MOST: usize = 1_000;
 pub(super) fn look<'p>(policy: &'p Policy, steps: &[Step<'p>], found: &mut Vec<Finding>) {
     for step in steps {
         let Step::Site(site) = step else { continue };
-        let Some(outbound) = site.outbound.filter(|_| site.kind == Kind::Rule) else {
+        let Some(outbound) = site.outbound.filter(|_| site.kind == SiteKind::Rule) else {
             continue;
         };
         let Some(CarriesNone { what, key }) = CarriesNone::of(&policy.outbounds, outbound) else {

@@ -10,7 +10,7 @@ use super::logic::{Atom, Case, Excess, both, cases};
 use super::members::Members;
 use super::reach::reach;
 use super::tell::Finding;
-use super::walk::{Kind, Site, Step};
+use super::walk::{Site, SiteKind, Step};
 use pointsman_config::problem::{Problems, Severity};
 use pointsman_config::setup::Inbound;
 
@@ -74,7 +74,10 @@ pub(super) fn look<'p>(
 
 /// The ways in which a rule may hold, with what leads to it.
 fn ways<'p>(site: &Site<'p>) -> Option<Vec<Case<'p>>> {
-    let own = site.own.as_deref().filter(|_| site.kind == Kind::Rule)?;
+    let own = site
+        .own
+        .as_deref()
+        .filter(|_| site.kind == SiteKind::Rule)?;
     let mut all = cases(own, true, MOST, Excess::Widen).filter(|all| !all.is_empty())?;
     for (expr, holds) in site.path.links() {
         let around = cases(expr, holds, MOST, Excess::Widen);

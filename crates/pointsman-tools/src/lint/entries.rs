@@ -17,7 +17,7 @@ use pointsman_policy::{Domain, Policy, Prefix};
 use super::entail::{covers, holds_range, probe, within};
 use super::logic::{Expr, View};
 use super::tell::Finding;
-use super::walk::{Kind, Step};
+use super::walk::{SiteKind, Step};
 use pointsman_config::files::Files;
 use pointsman_config::list::ListFile;
 use pointsman_config::problem::Severity;
@@ -91,7 +91,7 @@ fn asked<'p>(policy: &'p Policy, step: &Step<'p>) -> Option<Use<'p>> {
     let Condition::Set(id, asks) = &*atom.test else {
         return None;
     };
-    let plain = site.kind == Kind::Rule && site.path.links().next().is_none();
+    let plain = site.kind == SiteKind::Rule && site.path.links().next().is_none();
     let set = policy.sets.get(id.0 as usize)?;
     (plain && site.outbound.is_some()).then_some(Use {
         id: *id,

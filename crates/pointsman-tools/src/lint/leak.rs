@@ -9,7 +9,7 @@ use super::carried::ways_out;
 use super::entail::clash;
 use super::logic::{Atom, Case, Excess, Expr, Literal, both, cases};
 use super::tell::Finding;
-use super::walk::{Kind, Path, Site, Step};
+use super::walk::{Path, Site, SiteKind, Step};
 use pointsman_config::problem::Severity;
 
 /// The most ways in which one rule may hold that are gone through.
@@ -83,7 +83,7 @@ fn asked_in<'p>(policy: &Policy, site: &Site<'p>) -> Option<Vec<Case<'p>>> {
     let around = around(&site.path);
     let Some(own) = site.own.as_deref() else {
         // `.LOCAL-RESOLVE`, or a way out.
-        return (site.kind == Kind::Other).then_some(around);
+        return (site.kind == SiteKind::Other).then_some(around);
     };
     if !any_atom(own, &|atom| asks(policy, atom)) {
         return None;
@@ -230,13 +230,13 @@ pub(super) fn fails_open<'p>(policy: &'p Policy, steps: &[Step<'p>], found: &mut
             OutboundKind::Plain(Action::Blackhole | Action::Reject | Action::Reset)
         );
         match (site.kind, refuses) {
-            (Kind::Rule, true) => {
+            (SiteKind::Rule, true) => {
                 if let Some(fact) = site.own.as_deref().and_then(fallible) {
                     refusing = refusing.or(Some((site.origin, fact)));
                     count += 1;
                 }
             }
-            (Kind::Leaf, false) if site.path.links().next().is_none() => {
+            (SiteKind::Leaf, false) if site.path.links().next().is_none() => {
                 goes_on = Some(site.origin);
             }
             _ => {}

@@ -17,7 +17,7 @@ use super::given::Given;
 use super::logic::{Case, Excess, Literal, both, cases};
 use super::members::Members;
 use super::search::{Apart, MOST_HALVES, MOST_OWN, Reasons, Search, Takers, Why};
-use super::walk::{End, Kind, Path, Site, Step, lay_out};
+use super::walk::{End, Path, Site, SiteKind, Step, lay_out};
 
 /// The most tests of one case that are compared with each other.
 const MOST_PAIRS: usize = 48;
@@ -89,7 +89,7 @@ pub(super) fn reach<'p>(
                 rest,
             } => {
                 // A list must end with its fallback, whatever stands before.
-                let needed = *kind == Kind::Leaf && *after_rule && *rest == 0;
+                let needed = *kind == SiteKind::Leaf && *after_rule && *rest == 0;
                 let why = Why::Behind(after, *rest);
                 let dead = Dead {
                     origin: site,
@@ -124,7 +124,7 @@ impl<'p> Search<'p, '_> {
 
     /// Why a site is never reached with its condition holding.
     fn site(&self, site: &Site<'p>) -> Option<Why<'p>> {
-        if site.kind != Kind::Rule {
+        if site.kind != SiteKind::Rule {
             return None;
         }
         let own = cases(site.own.as_deref()?, true, MOST_OWN, Excess::Widen)?;

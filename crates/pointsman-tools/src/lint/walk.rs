@@ -39,7 +39,7 @@ impl<'p> Path<'p> {
 
 /// What stands at a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SiteKind {
     /// Decides for all that come here.
     Leaf,
     /// A message, a request, or a look-up.
@@ -51,7 +51,7 @@ pub(super) enum Kind {
 /// A place of a policy.
 #[derive(Clone, Debug)]
 pub(super) struct Site<'p> {
-    pub(super) kind: Kind,
+    pub(super) kind: SiteKind,
     pub(super) origin: &'p Origin,
     /// What leads here.
     pub(super) path: Path<'p>,
@@ -81,7 +81,7 @@ pub(super) enum Step<'p> {
     /// Stands behind something that ends every walk; `rest` further steps of the list with it.
     Unreached {
         site: &'p Origin,
-        kind: Kind,
+        kind: SiteKind,
         after: &'p Origin,
         after_rule: bool,
         rest: usize,
@@ -141,17 +141,17 @@ impl<'p> Walk<'p> {
                 let own = Rc::new(self.sight.pass(condition));
                 let (yes, no) = resolved_by(self.sight.policy, condition);
                 let certain = self.sight.certain() || (yes && no);
-                self.site(Kind::Other, origin, path, Some(own), None);
+                self.site(SiteKind::Other, origin, path, Some(own), None);
                 self.sight.set_certain(certain);
                 None
             }
             Node::Leaf { outbound, origin } => {
-                self.site(Kind::Leaf, origin, path, None, Some(*outbound));
+                self.site(SiteKind::Leaf, origin, path, None, Some(*outbound));
                 self.end(path, None, origin, Some(*outbound));
                 Some((origin, false))
             }
             Node::Resolve(origin) => {
-                self.site(Kind::Other, origin, path, None, None);
+                self.site(SiteKind::Other, origin, path, None, None);
                 self.sight.resolve();
                 None
             }
@@ -160,7 +160,7 @@ impl<'p> Walk<'p> {
                 let outbound = Some(rule.outbound);
                 let (_, no) = resolved_by(self.sight.policy, &rule.condition);
                 let at = self.site(
-                    Kind::Rule,
+                    SiteKind::Rule,
                     &rule.origin,
                     path,
                     Some(Rc::clone(&own)),
@@ -183,7 +183,7 @@ impl<'p> Walk<'p> {
                 let own = Rc::new(self.sight.pass(condition));
                 let (yes, no) = resolved_by(self.sight.policy, condition);
                 let before = self.sight.certain();
-                let at = self.site(Kind::Rule, origin, path, Some(Rc::clone(&own)), None);
+                let at = self.site(SiteKind::Rule, origin, path, Some(Rc::clone(&own)), None);
                 self.sight.set_certain(before || yes);
                 self.nodes(body, &path.with(&own, true));
                 self.end(path, Some((own, true)), origin, None);
@@ -215,7 +215,7 @@ impl<'p> Walk<'p> {
             Node::Leaf { outbound, .. } => Some(*outbound),
             _ => None,
         };
-        let at = self.site(Kind::Rule, origin, path, Some(Rc::clone(&own)), leaf);
+        let at = self.site(SiteKind::Rule, origin, path, Some(Rc::clone(&own)), leaf);
         self.sight.set_certain(before || yes);
         // A way out right behind the condition is the rule itself.
         let decided = match leaf {
@@ -259,7 +259,13 @@ impl<'p> Walk<'p> {
                 Node::Leaf { outbound, .. } => Some(*outbound),
                 _ => None,
             };
-            let at = self.site(Kind::Rule, &arm.origin, path, Some(Rc::clone(&own)), leaf);
+            let at = self.site(
+                SiteKind::Rule,
+                &arm.origin,
+                path,
+                Some(Rc::clone(&own)),
+                leaf,
+            );
             let decided = match leaf {
                 Some(_) => true,
                 None => self.node(&arm.then, &path.with(&own, true)).is_some(),
@@ -274,7 +280,7 @@ impl<'p> Walk<'p> {
 
     fn site(
         &mut self,
-        kind: Kind,
+        kind: SiteKind,
         origin: &'p Origin,
         path: &Path<'p>,
         own: Option<Rc<Expr<'p>>>,
@@ -347,15 +353,15 @@ fn comes_out(condition: &Condition) -> bool {
 }
 
 /// Where a node begins.
-fn first_origin(node: &Node) -> Option<(&Origin, Kind)> {
+fn first_origin(node: &Node) -> Option<(&Origin, SiteKind)> {
     match node {
         Node::Any(nodes) => nodes.iter().find_map(first_origin),
         Node::Instrument { origin, .. } | Node::Request { origin, .. } | Node::Resolve(origin) => {
-            Some((origin, Kind::Other))
+            Some((origin, SiteKind::Other))
         }
-        Node::Leaf { origin, .. } => Some((origin, Kind::Leaf)),
-        Node::Rule(rule) => Some((&rule.origin, Kind::Rule)),
-        Node::Select(select) => Some((&select.origin, Kind::Rule)),
-        Node::Sub { origin, .. } | Node::When { origin, .. } => Some((origin, Kind::Rule)),
+        Node::Leaf { origin, .. } => Some((origin, SiteKind::Leaf)),
+        Node::Rule(rule) => Some((&rule.origin, SiteKind::Rule)),
+        Node::Select(select) => Some((&select.origin, SiteKind::Rule)),
+        Node::Sub { origin, .. } | Node::When { origin, .. } => Some((origin, SiteKind::Rule)),
     }
 }

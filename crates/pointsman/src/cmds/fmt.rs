@@ -9,7 +9,7 @@ use pointsman_config::input::{MAX_FILE, read_text};
 use pointsman_config::problem::Form;
 use pointsman_config::{Problems, Severity, Source};
 use pointsman_os::local::open_regular;
-use pointsman_tools::fmt::{Kind, format};
+use pointsman_tools::fmt::{FileKind, format};
 
 use crate::files::ThisHost;
 use crate::load;
@@ -117,20 +117,20 @@ fn changed(path: &Path, changes: bool, out: &mut Out) -> Result<(), Stop> {
 
 fn laid_out(args: &FmtArgs, path: &Path, text: &str) -> Result<String, Stop> {
     let kind = match args.kind {
-        Held::Auto => Kind::tell(path, text),
-        Held::Reflow => Kind::Reflow,
-        Held::Rules => Kind::Rules,
-        Held::Tree => Kind::Tree,
-        Held::Yaml => Kind::Yaml,
+        Held::Auto => FileKind::tell(path, text),
+        Held::Reflow => FileKind::Reflow,
+        Held::Rules => FileKind::Rules,
+        Held::Tree => FileKind::Tree,
+        Held::Yaml => FileKind::Yaml,
     };
     let name = path
         .file_name()
         .map_or_else(|| "-".into(), |name| name.to_string_lossy());
     let source = match kind {
-        Kind::Rules | Kind::Tree => Source::open(&name, text.to_owned()),
-        Kind::Reflow | Kind::Yaml => Source::new(&name, text.to_owned()),
+        FileKind::Rules | FileKind::Tree => Source::open(&name, text.to_owned()),
+        FileKind::Reflow | FileKind::Yaml => Source::new(&name, text.to_owned()),
     };
-    if matches!(kind, Kind::Reflow) {
+    if matches!(kind, FileKind::Reflow) {
         source.written(Form::Reflow);
     }
     let mut problems = Problems::default();

@@ -32,7 +32,7 @@ pub(super) struct RuleSets {
 
 /// What the entries of a list are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum EntryKind {
     Domains,
     Ips,
     Rules,
@@ -57,9 +57,9 @@ pub(super) fn read<'a>(
         let mut keys = node.keys("a rule set", KeyStyle::Exact, problems);
         let file = Written::take(&mut keys);
         let inline = [
-            (given(&mut keys, "domains"), Kind::Domains, "`domains`"),
-            (given(&mut keys, "ips"), Kind::Ips, "`ips`"),
-            (given(&mut keys, "rules"), Kind::Rules, "`rules`"),
+            (given(&mut keys, "domains"), EntryKind::Domains, "`domains`"),
+            (given(&mut keys, "ips"), EntryKind::Ips, "`ips`"),
+            (given(&mut keys, "rules"), EntryKind::Rules, "`rules`"),
         ];
         keys.finish(problems);
         file.refuse_keys(problems);
@@ -109,7 +109,7 @@ pub(super) fn read<'a>(
 
 fn from_list(
     list: &Node,
-    kind: Kind,
+    kind: EntryKind,
     what: &str,
     databases: &GeoDatabases,
     set: &mut Inline,
@@ -131,7 +131,7 @@ fn from_list(
             Ok((name, _)) => odd::of_name(name.as_str()),
             Err(prefix) => odd::of_prefix(prefix),
         });
-        let bits = odd::host_bits(text).filter(|_| kind != Kind::Domains);
+        let bits = odd::host_bits(text).filter(|_| kind != EntryKind::Domains);
         for odd in unmet.or(other).into_iter().chain(bits) {
             let message = odd.said_of(text);
             problems
@@ -183,7 +183,7 @@ struct Fault {
 /// Adds an entry; what is odd about a condition that is neither a name nor a range.
 fn add(
     set: &mut Inline,
-    kind: Kind,
+    kind: EntryKind,
     text: &str,
     line: u32,
     databases: &GeoDatabases,
@@ -194,7 +194,7 @@ fn add(
         hint: None,
     };
     match kind {
-        Kind::Domains => {
+        EntryKind::Domains => {
             let signs = ["+.", "*.", "."];
             let bare = signs.iter().find_map(|sign| text.strip_prefix(sign));
             let domain = Domain::parse(bare.unwrap_or(text)).map_err(|error| Fault {
@@ -203,11 +203,11 @@ fn add(
             })?;
             set.add_suffix(domain, line, text);
         }
-        Kind::Ips => {
+        EntryKind::Ips => {
             let prefix: Prefix = text.parse().map_err(|error| address(format!("{error}")))?;
             set.add_prefix(prefix, line, text);
         }
-        Kind::Rules => {
+        EntryKind::Rules => {
             let condition =
                 line::parse_condition(text, &Alone(databases)).map_err(|error| Fault {
                     code: error.code,

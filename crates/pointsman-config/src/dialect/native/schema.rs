@@ -37,7 +37,7 @@ pub fn schema() -> Value {
 }
 
 /// What a value may be.
-enum Kind {
+enum ValueKind {
     /// Not built yet, or not looked into.
     Any,
     /// `true` or `false`.
@@ -96,12 +96,12 @@ struct Type {
 struct Key {
     name: &'static str,
     required: bool,
-    kind: Kind,
+    kind: ValueKind,
     /// Where the reference has no row for it.
     about: &'static str,
 }
 
-const fn key(name: &'static str, kind: Kind) -> Key {
+const fn key(name: &'static str, kind: ValueKind) -> Key {
     Key {
         name,
         required: false,
@@ -110,28 +110,28 @@ const fn key(name: &'static str, kind: Kind) -> Key {
     }
 }
 
-const fn needed(name: &'static str, kind: Kind) -> Key {
+const fn needed(name: &'static str, kind: ValueKind) -> Key {
     Key {
         required: true,
         ..key(name, kind)
     }
 }
 
-const fn told(name: &'static str, kind: Kind, about: &'static str) -> Key {
+const fn told(name: &'static str, kind: ValueKind, about: &'static str) -> Key {
     Key {
         about,
         ..key(name, kind)
     }
 }
 
-const fn needed_told(name: &'static str, kind: Kind, about: &'static str) -> Key {
+const fn needed_told(name: &'static str, kind: ValueKind, about: &'static str) -> Key {
     Key {
         required: true,
         ..told(name, kind, about)
     }
 }
 
-impl Kind {
+impl ValueKind {
     fn schema(&self, reference: &Reference) -> Value {
         let boxed = |kind: &Self| kind.schema(reference);
         match self {

@@ -9,7 +9,7 @@ use crate::problem::{Problems, nearest};
 use crate::setup::{Carrier, Protocol, Refusal, Server, Upstream};
 use crate::yaml::{KeyStyle, Node};
 
-use super::{Kind, text};
+use super::{EgressKind, text};
 
 /// Reads one `[egress.NAME]`.
 pub(super) fn read(
@@ -17,7 +17,7 @@ pub(super) fn read(
     key: &Node,
     node: &Node,
     problems: &mut Problems,
-) -> Option<(Kind, outbound::Kind)> {
+) -> Option<(EgressKind, outbound::Kind)> {
     let what = format!("`egress.{name}`");
     if name.trim().is_empty() {
         problems.error("missing-key", &key.span, "an egress needs a name");
@@ -39,7 +39,7 @@ pub(super) fn read(
         return None;
     };
     let made = match (found, endpoint) {
-        (Kind::Singbox | Kind::Socks5, Some((_, endpoint))) => {
+        (EgressKind::Singbox | EgressKind::Socks5, Some((_, endpoint))) => {
             let server = self::endpoint(endpoint, problems)?;
             outbound::Kind::Carry(Carrier::Upstream(Upstream {
                 // Both cores speak UDP ASSOCIATE; one that does not refuses the flow itself.
@@ -47,30 +47,30 @@ pub(super) fn read(
                 ..Upstream::new(server, Protocol::Socks5(None))
             }))
         }
-        (Kind::Singbox | Kind::Socks5, None) => {
+        (EgressKind::Singbox | EgressKind::Socks5, None) => {
             let message = format!("{what} is of type `{word}` and needs an `endpoint`");
             let problem = problems.error("missing-key", &key.span, message);
             problem.hint = Some("endpoint = \"socks5://127.0.0.1:1080\"".into());
             return None;
         }
-        (Kind::Block | Kind::Direct, Some((key, _))) => {
+        (EgressKind::Block | EgressKind::Direct, Some((key, _))) => {
             let message = format!("{what} is of type `{word}`, which has no endpoint");
             problems.error("endpoint-forbidden", &key.span, message);
             return None;
         }
-        (Kind::Direct, None) => outbound::Kind::direct(),
-        (Kind::Block, None) => outbound::Kind::Refuse(Refusal::Reject),
+        (EgressKind::Direct, None) => outbound::Kind::direct(),
+        (EgressKind::Block, None) => outbound::Kind::Refuse(Refusal::Reject),
     };
     Some((found, made))
 }
 
 /// The word of a type.
-pub(super) fn word(kind: Kind) -> &'static str {
+pub(super) fn word(kind: EgressKind) -> &'static str {
     match kind {
-        Kind::Block => "block",
-        Kind::Singbox => "singbox",
-        Kind::Socks5 => "socks5",
-        Kind::Direct => "direct",
+        EgressKind::Block => "block",
+        EgressKind::Singbox => "singbox",
+        EgressKind::Socks5 => "socks5",
+        EgressKind::Direct => "direct",
     }
 }
 
@@ -152,4 +152,9 @@ fn port_is_plain(rest: &str) -> bool {
         .is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
 }
 
-const KINDS: [Kind; 4] = [Kind::Singbox, Kind::Socks5, Kind::Direct, Kind::Block];
+const KINDS: [EgressKind; 4] = [
+    EgressKind::Singbox,
+    EgressKind::Socks5,
+    EgressKind::Direct,
+    EgressKind::Block,
+];

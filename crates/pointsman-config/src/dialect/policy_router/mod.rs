@@ -83,14 +83,14 @@ struct Reader {
 /// `[egress.NAME]`.
 struct Egress {
     name: Arc<str>,
-    kind: Kind,
+    kind: EgressKind,
     outbound: outbound::Kind,
     span: Span,
 }
 
 /// The kinds of egress, in the order in which their rules are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Kind {
+enum EgressKind {
     Block,
     Singbox,
     Socks5,
@@ -126,7 +126,7 @@ impl Reader {
             let name = key.scalar().unwrap_or_default();
             // An egress that is broken is still declared: rules that name it are not wrong.
             let (kind, outbound) = egress::read(name, key, value, problems)
-                .unwrap_or((Kind::Direct, outbound::Kind::Refuse(Refusal::Reject)));
+                .unwrap_or((EgressKind::Direct, outbound::Kind::Refuse(Refusal::Reject)));
             self.by_name.insert(name.to_owned(), self.egresses.len());
             self.egresses.push(Egress {
                 name: name.into(),
@@ -264,9 +264,13 @@ impl Reader {
         let declared = self
             .by_name
             .get("direct")
-            .filter(|at| self.egresses[**at].kind == Kind::Direct)
+            .filter(|at| self.egresses[**at].kind == EgressKind::Direct)
             .copied()
-            .or_else(|| self.egresses.iter().position(|e| e.kind == Kind::Direct));
+            .or_else(|| {
+                self.egresses
+                    .iter()
+                    .position(|e| e.kind == EgressKind::Direct)
+            });
         let builtin = declared.is_none() && !self.by_name.contains_key("direct");
         let mut table = Outbounds::with_builtins(builtin.then(|| ("direct", plain())));
         let mut ids = Vec::new();
@@ -348,8 +352,8 @@ fn rule(pattern: &Pattern, egress: &Egress, outbound: OutboundId, file: &Arc<str
         },
         class: Some(Class {
             source: match (pattern.dimension, egress.kind) {
-                (Dimension::App, Kind::Block) => Step::BlockApp,
-                (Dimension::Domain, Kind::Block) => Step::BlockDomain,
+                (Dimension::App, EgressKind::Block) => Step::BlockApp,
+                (Dimension::Domain, EgressKind::Block) => Step::BlockDomain,
                 (Dimension::App, _) => Step::AppRule,
                 (Dimension::Domain, _) => Step::DomainRule,
             },
@@ -359,12 +363,12 @@ fn rule(pattern: &Pattern, egress: &Egress, outbound: OutboundId, file: &Arc<str
 }
 
 /// The number of the step that a rule belongs to.
-fn step(dimension: Dimension, kind: Kind) -> u8 {
+fn step(dimension: Dimension, kind: EgressKind) -> u8 {
     match (dimension, kind) {
-        (Dimension::App, Kind::Block) => 0,
-        (Dimension::Domain, Kind::Block) => 1,
-        (Dimension::Domain, Kind::Singbox | Kind::Socks5 | Kind::Direct) => 2,
-        (Dimension::App, Kind::Singbox | Kind::Socks5 | Kind::Direct) => 3,
+        (Dimension::App, EgressKind::Block) => 0,
+        (Dimension::Domain, EgressKind::Block) => 1,
+        (Dimension::Domain, EgressKind::Singbox | EgressKind::Socks5 | EgressKind::Direct) => 2,
+        (Dimension::App, EgressKind::Singbox | EgressKind::Socks5 | EgressKind::Direct) => 3,
     }
 }
 

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use crate::problem::{About, Problems};
 
-use super::{Dimension, Egress, Folded, Kind, Pattern};
+use super::{Dimension, Egress, EgressKind, Folded, Pattern};
 
 /// Pushes `ambiguous-overlap` for each pattern that equals one of another egress of its kind, or is
 /// a domain below one; the nearest such pattern is shown beside it.
 pub(super) fn warn(patterns: &[Pattern], egresses: &[Egress], problems: &mut Problems) {
-    let mut claims: HashMap<(Dimension, Kind, &str), Vec<&Pattern>> = HashMap::new();
+    let mut claims: HashMap<(Dimension, EgressKind, &str), Vec<&Pattern>> = HashMap::new();
     for pattern in patterns {
         let kind = egresses[pattern.egress].kind;
         claims

@@ -10,7 +10,7 @@ use pointsman_spec::outbound;
 use crate::problem::{Problems, Source, Span, nearest};
 use crate::setup::{Carrier, Protocol, Server, Uplink};
 use crate::tree::cursor::Cursor;
-use crate::tree::lex::{Kind, Token};
+use crate::tree::lex::{Token, TokenKind};
 use crate::tree::{self, Ast, Branch, Name};
 
 /// All items of a file, in their order.
@@ -72,7 +72,7 @@ pub(super) fn read(source: &Arc<Source>, problems: &mut Problems) -> Items {
     let mut cursor = Cursor::new(source, 0..source.text.len(), problems);
     let mut items = Items::default();
     let mut first = true;
-    while cursor.peek().kind != Kind::End {
+    while cursor.peek().kind != TokenKind::End {
         let from = cursor.mark();
         if !first && cursor.more_on_line() {
             cursor.leftover("item (`egress`, `rule`, `relay`, `dns`)");
@@ -116,7 +116,7 @@ fn item(cursor: &mut Cursor<'_>, items: &mut Items) -> Option<()> {
         "rule" => {
             cursor.bump();
             let name = plain_name(cursor, "the name of a rule")?;
-            cursor.expect(Kind::Equals, &format!("`rule {}`", name.text))?;
+            cursor.expect(TokenKind::Equals, &format!("`rule {}`", name.text))?;
             let root: Option<Branch> = tree::branch(cursor);
             let good = root.is_some();
             let tree = root.map(|root| Ast { root });
@@ -148,7 +148,7 @@ fn item(cursor: &mut Cursor<'_>, items: &mut Items) -> Option<()> {
 
 fn egress(cursor: &mut Cursor<'_>) -> Option<Egress> {
     let name = plain_name(cursor, "the name of an egress")?;
-    cursor.expect(Kind::Equals, &format!("`egress {}`", name.text))?;
+    cursor.expect(TokenKind::Equals, &format!("`egress {}`", name.text))?;
     let method = cursor.name("`socks5` or `bind`")?;
     let kind = match method.text.as_str() {
         "socks5" => {
@@ -195,7 +195,7 @@ fn egress(cursor: &mut Cursor<'_>) -> Option<Egress> {
 
 /// A name of letters, digits, `-` and `_`.
 fn plain_name(cursor: &mut Cursor<'_>, what: &str) -> Option<Name> {
-    let is_word = cursor.peek().kind == Kind::Word && cursor.more_on_line();
+    let is_word = cursor.peek().kind == TokenKind::Word && cursor.more_on_line();
     if !is_word {
         cursor.unexpected(what);
         return None;
@@ -230,7 +230,7 @@ fn address(cursor: &mut Cursor<'_>) -> Option<SocketAddr> {
 
 fn relay(cursor: &mut Cursor<'_>, start: Token) -> Option<Relay> {
     let span = cursor.span(start);
-    let open = cursor.expect(Kind::BraceOpen, "`relay`")?;
+    let open = cursor.expect(TokenKind::BraceOpen, "`relay`")?;
     let mut relay = Relay {
         span,
         rule: None,
@@ -238,7 +238,7 @@ fn relay(cursor: &mut Cursor<'_>, start: Token) -> Option<Relay> {
         resolver: None,
     };
     let mut keys: Vec<Name> = Vec::new();
-    cursor.list(open, Kind::BraceClose, "`key = value`", |cursor| {
+    cursor.list(open, TokenKind::BraceClose, "`key = value`", |cursor| {
         let known = ["rule", "listen", "resolver"];
         match key(cursor, &mut keys, "relay", &known)?.as_str() {
             "rule" => relay.rule = Some(cursor.name("the name of a rule")?),
@@ -258,19 +258,24 @@ fn relay(cursor: &mut Cursor<'_>, start: Token) -> Option<Relay> {
 
 fn dns(cursor: &mut Cursor<'_>, start: Token) -> Option<Dns> {
     let span = cursor.span(start);
-    let open = cursor.expect(Kind::BraceOpen, "`dns`")?;
+    let open = cursor.expect(TokenKind::BraceOpen, "`dns`")?;
     let (mut listen, mut forward) = (None, Vec::new());
     let mut keys: Vec<Name> = Vec::new();
-    cursor.list(open, Kind::BraceClose, "`key = value`", |cursor| {
+    cursor.list(open, TokenKind::BraceClose, "`key = value`", |cursor| {
         match key(cursor, &mut keys, "dns", &["listen", "forward"])?.as_str() {
             "listen" => {
                 method(cursor, "udp")?;
                 listen = Some(address(cursor)?);
             }
             _ => {
-                let open = cursor.expect(Kind::BraceOpen, "`forward =`")?;
+                let open = cursor.expect(TokenKind::BraceOpen, "`forward =`")?;
                 let before = cursor.problems.total();
-                forward = cursor.list(open, Kind::BraceClose, "`zone => server`", forward_line);
+                forward = cursor.list(
+                    open,
+                    TokenKind::BraceClose,
+                    "`zone => server`",
+                    forward_line,
+                );
                 let good = cursor.problems.total() == before;
                 if good && !forward.iter().any(|(zone, _)| zone.text == "else") {
                     let span = cursor.span(open);
@@ -297,7 +302,7 @@ fn dns(cursor: &mut Cursor<'_>, start: Token) -> Option<Dns> {
 
 fn forward_line(cursor: &mut Cursor<'_>) -> Option<(Name, Upstream)> {
     let zone = cursor.name("a zone or `else`")?;
-    cursor.expect(Kind::Arrow, &format!("the key `{}`", zone.text))?;
+    cursor.expect(TokenKind::Arrow, &format!("the key `{}`", zone.text))?;
     Some((zone, upstream(cursor)?))
 }
 
@@ -328,7 +333,7 @@ fn key(
     }
     let text = name.text.clone();
     seen.push(name);
-    cursor.expect(Kind::Equals, &format!("`{text}`"))?;
+    cursor.expect(TokenKind::Equals, &format!("`{text}`"))?;
     Some(text)
 }
 
@@ -355,7 +360,7 @@ fn method(cursor: &mut Cursor<'_>, known: &str) -> Option<()> {
 
 fn upstream(cursor: &mut Cursor<'_>) -> Option<Upstream> {
     let first = cursor.name("`udp`, `tcp` or the name of an egress")?;
-    let (via, method) = match cursor.eat(Kind::Pipe) {
+    let (via, method) = match cursor.eat(TokenKind::Pipe) {
         Some(_) => (Some(first), cursor.name("`udp` or `tcp`")?),
         None => (None, first),
     };

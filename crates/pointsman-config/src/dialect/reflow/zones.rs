@@ -20,12 +20,12 @@ const MAX_PROBLEMS: usize = 20;
 
 /// Which kind of zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ZoneKind {
     Address,
     Name,
 }
 
-impl Kind {
+impl ZoneKind {
     fn folder(self) -> &'static str {
         match self {
             Self::Address => "addrzone",
@@ -50,8 +50,8 @@ pub(super) fn read(input: &Input<'_>, files: &mut Vec<PathBuf>, problems: &mut P
         zones: Zones::default(),
         sources: HashMap::new(),
     };
-    reader.folder(Kind::Name);
-    reader.folder(Kind::Address);
+    reader.folder(ZoneKind::Name);
+    reader.folder(ZoneKind::Address);
     reader.old_folders();
     reader.zones
 }
@@ -67,7 +67,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// `namezone/` or `addrzone/`.
-    fn folder(&mut self, kind: Kind) {
+    fn folder(&mut self, kind: ZoneKind) {
         let folder = kind.folder();
         let path = self.input.directory.join(folder);
         match self.input.files.is_directory(&path) {
@@ -105,7 +105,7 @@ impl Reader<'_> {
         // A directory that cannot be listed has no such folders; its `config` was read all the same.
         let entries = self.input.files.matching(&directory, "*region.*");
         for (name, is_directory) in entries.unwrap_or_default() {
-            for kind in [Kind::Name, Kind::Address] {
+            for kind in [ZoneKind::Name, ZoneKind::Address] {
                 let Some(zone_name) = name.strip_prefix(kind.old_prefix()) else {
                     continue;
                 };
@@ -124,8 +124,8 @@ impl Reader<'_> {
         }
     }
 
-    fn zone(&mut self, kind: Kind, name: &str, shown: &str) -> Option<ZoneId> {
-        if kind == Kind::Name && name == "else" {
+    fn zone(&mut self, kind: ZoneKind, name: &str, shown: &str) -> Option<ZoneId> {
+        if kind == ZoneKind::Name && name == "else" {
             let place = Source::new(shown, String::new()).span(0, 0);
             let message = "`else` is reserved and cannot name a zone";
             let problem = self.problems.error("reserved-name", &place, message);
@@ -133,12 +133,12 @@ impl Reader<'_> {
             return None;
         }
         Some(match kind {
-            Kind::Address => self.zones.add_address_zone(name),
-            Kind::Name => self.zones.add_domain_zone(name),
+            ZoneKind::Address => self.zones.add_address_zone(name),
+            ZoneKind::Name => self.zones.add_domain_zone(name),
         })
     }
 
-    fn zone_folder(&mut self, kind: Kind, zone: ZoneId, path: &Path, shown: &str) {
+    fn zone_folder(&mut self, kind: ZoneKind, zone: ZoneId, path: &Path, shown: &str) {
         for (name, directory) in self.entries(path, shown) {
             let shown = format!("{shown}/{name}");
             if directory {
@@ -167,7 +167,7 @@ impl Reader<'_> {
         self.problems.error("unreadable", &place, why);
     }
 
-    fn file(&mut self, kind: Kind, zone: ZoneId, path: &Path, shown: &str) {
+    fn file(&mut self, kind: ZoneKind, zone: ZoneId, path: &Path, shown: &str) {
         self.files.push(path.to_owned());
         let text = match read_text(self.input.files, path) {
             Ok(text) => text,
@@ -189,7 +189,7 @@ impl Reader<'_> {
             };
             let span = || source.span(start, start + word.len());
             let added = match kind {
-                Kind::Name => match expand(word, &above) {
+                ZoneKind::Name => match expand(word, &above) {
                     Ok((name, labels)) => {
                         above = labels;
                         self.zones.add_domain(zone, name, entry)
@@ -199,7 +199,7 @@ impl Reader<'_> {
                         continue;
                     }
                 },
-                Kind::Address => match word.parse::<Prefix>() {
+                ZoneKind::Address => match word.parse::<Prefix>() {
                     Ok(range) => self.zones.add_address(zone, canonical(range), entry),
                     Err(why) => {
                         self.bad(&mut told, &span(), &why.to_string());

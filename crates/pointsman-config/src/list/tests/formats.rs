@@ -68,7 +68,7 @@ pub(super) fn written(text: &[u8], name: &str, recipe: &Recipe) -> String {
         return format!("{all}; error: {error}");
     }
     // What is left out without a mark, then what is read: `?`, then what is passed over.
-    for wanted in [Kind::LeftOut, Kind::Passed] {
+    for wanted in [Remark::LeftOut, Remark::Passed] {
         for reason in told.reasons.iter() {
             let Reason {
                 kind,
@@ -79,14 +79,15 @@ pub(super) fn written(text: &[u8], name: &str, recipe: &Recipe) -> String {
             } = reason;
             let (line, start, end) = (first.line, first.start, first.end);
             match (kind, wanted) {
-                (Kind::Passed | Kind::MostPassed, Kind::Passed) => {
+                (Remark::Passed | Remark::MostPassed, Remark::Passed) => {
                     all += &format!("; {count} {message} ({line})");
                 }
-                (Kind::Passed | Kind::MostPassed | Kind::Guessed, _) | (_, Kind::Passed) => {}
-                (Kind::LeftOut, _) if *count == 1 => {
+                (Remark::Passed | Remark::MostPassed | Remark::Guessed, _)
+                | (_, Remark::Passed) => {}
+                (Remark::LeftOut, _) if *count == 1 => {
                     all += &format!("; {line}:{start}-{end} {message}");
                 }
-                (Kind::LeftOut, _) => {
+                (Remark::LeftOut, _) => {
                     all += &format!("; {line}:{start}-{end} {message} (x{count})");
                 }
                 _ => all += &format!("; {line}? {message} (x{count})"),

@@ -132,7 +132,7 @@ fn a_suffix_mark_leaves_plain_names_their_meaning() {
             &mut told,
         )
         .unwrap();
-        let guessed = told.of(Kind::Guessed).next();
+        let guessed = told.of(Remark::Guessed).next();
         guessed.map_or_else(String::new, |reason| reason.message.clone())
     };
     let said = guessed("a.test\nb.test\n+.c.test\nd.test");

@@ -15,7 +15,7 @@ use ruzstd::decoding::StreamingDecoder;
 use crate::damage::shared;
 use crate::list::query::{Query, Table};
 use crate::list::srs_json::Shown;
-use crate::list::{Kind, ReadReport, Recipe, Surroundings, read};
+use crate::list::{ReadReport, Recipe, Remark, Surroundings, read};
 
 fn read_into(bytes: &[u8], sink: &mut dyn Sink) {
     let mut told = ReadReport::default();
@@ -30,7 +30,7 @@ fn read_into(bytes: &[u8], sink: &mut dyn Sink) {
         &mut told,
     )
     .unwrap();
-    let guessed = told.of(Kind::Guessed).count();
+    let guessed = told.of(Remark::Guessed).count();
     assert_eq!(told.reasons.len(), guessed, "{:?}", told.reasons);
 }
 

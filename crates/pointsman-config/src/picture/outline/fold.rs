@@ -5,7 +5,7 @@
 
 use pointsman_policy::model::{Node, Rule};
 
-use super::{Kind, Outliner, Row, row, told};
+use super::{Outliner, Row, RowKind, row, told};
 use crate::picture::scene::Runs;
 use crate::tree::print::value_of;
 
@@ -60,7 +60,7 @@ impl Outliner<'_> {
         let mut rows: Vec<Row> = Vec::new();
         let mut stretch: Vec<Row> = Vec::new();
         for arm in arms {
-            let plain = arm.kind == Kind::Rule && arm.target.is_some();
+            let plain = arm.kind == RowKind::Rule && arm.target.is_some();
             if !plain
                 || stretch
                     .first()
@@ -124,7 +124,7 @@ impl Outliner<'_> {
             }
             _ => String::new(),
         };
-        let mut row = row(Kind::Rule, text, None);
+        let mut row = row(RowKind::Rule, text, None);
         row.count = rules.len();
         row.target = rules.first().map(|rule| self.target(rule.outbound));
         row.told = rules
@@ -155,7 +155,7 @@ fn one_of(rows: Vec<Row>, between: &str, shown: usize) -> Row {
     let mut texts: Vec<&str> = rows.iter().take(shown).map(|row| &*row.text).collect();
     let more = format!("... and {rest} more");
     texts.push(&more);
-    let mut one = row(Kind::Rule, texts.join(between), None);
+    let mut one = row(RowKind::Rule, texts.join(between), None);
     one.count = count;
     one.target = rows.first().and_then(|row| row.target.clone());
     let told: Vec<&String> = rows.iter().flat_map(|row| &row.told).collect();

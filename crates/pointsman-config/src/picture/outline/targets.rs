@@ -1,6 +1,6 @@
 //! Where a forward connects to, as rows.
 
-use super::{Kind, Outliner, Row, row};
+use super::{Outliner, Row, RowKind, row};
 use crate::picture::scene::{Targets, address};
 use crate::setup::Balance;
 
@@ -10,11 +10,11 @@ impl Outliner<'_> {
         let balancing = forward.balancing;
         if let Some(why) = balancing.and_then(|it| it.not_yet.as_ref()) {
             let text = format!("every connection is refused: {why}");
-            return vec![row(Kind::Note, text, None)];
+            return vec![row(RowKind::Note, text, None)];
         }
         let targets = forward.list.iter().map(|(name, target)| {
             let text = format!("{name} at {}", address(&target.address));
-            let mut found = row(Kind::Rule, text, None);
+            let mut found = row(RowKind::Rule, text, None);
             found.target = Some(self.target(target.via.unwrap_or(self.policy.direct)));
             found
         });
@@ -26,7 +26,7 @@ impl Outliner<'_> {
             Balance::RoundRobin => "each in turn",
             Balance::Source => "each client's own",
         };
-        let mut choice = row(Kind::Branch, text.to_owned(), None);
+        let mut choice = row(RowKind::Branch, text.to_owned(), None);
         choice.rows = targets;
         vec![choice]
     }

@@ -6,24 +6,24 @@ use super::super::{
     ANSWERS, BALANCES, FAMILIES, LOG_FORMATS, LOG_LEVELS, OTHER_BALANCES, UNKNOWN, inbounds,
     list_files, outbounds, udp,
 };
-use super::{Key, Kind, Mapping, Type, key, needed, needed_told, told};
+use super::{Key, Mapping, Type, ValueKind, key, needed, needed_told, told};
 
-use Kind::{
+use ValueKind::{
     Any, BuiltOrLater, ByName, Digits, Either, File, Flag, Items, List, Matching, One, Rule, Text,
     Whole, Words,
 };
 
-const DURATION: Kind = Matching("^0*[1-9][0-9]*(ms|s|m|h|d)$");
-const DURATION_OR_OFF: Kind = Matching("^(off|0*[1-9][0-9]*(ms|s|m|h|d))$");
-const SIZE: Kind = Matching("^[0-9]+(B|KiB|MiB|GiB)$");
-const NAME: Kind = Text;
-const PATH: Kind = Text;
-const SERVER: Kind = Matching("^.+:[0-9]+$");
-const RANGES: Kind = Items(&Matching("[.:]"), 1);
-const NAMES: Kind = Items(&NAME, 1);
-const FAMILY: Kind = Words(|| words(&FAMILIES));
-const ANY_U32: Kind = Whole(0, u32::MAX as i64);
-const SOME_U32: Kind = Whole(1, u32::MAX as i64);
+const DURATION: ValueKind = Matching("^0*[1-9][0-9]*(ms|s|m|h|d)$");
+const DURATION_OR_OFF: ValueKind = Matching("^(off|0*[1-9][0-9]*(ms|s|m|h|d))$");
+const SIZE: ValueKind = Matching("^[0-9]+(B|KiB|MiB|GiB)$");
+const NAME: ValueKind = Text;
+const PATH: ValueKind = Text;
+const SERVER: ValueKind = Matching("^.+:[0-9]+$");
+const RANGES: ValueKind = Items(&Matching("[.:]"), 1);
+const NAMES: ValueKind = Items(&NAME, 1);
+const FAMILY: ValueKind = Words(|| words(&FAMILIES));
+const ANY_U32: ValueKind = Whole(0, u32::MAX as i64);
+const SOME_U32: ValueKind = Whole(1, u32::MAX as i64);
 
 fn words<T>(table: &[(&'static str, T)]) -> Vec<&'static str> {
     table.iter().map(|(word, _)| *word).collect()
@@ -46,28 +46,32 @@ pub(super) const ROOT: Mapping = mapping(
     (TOP, ""),
     &[
         key("version", One),
-        told("log", Kind::Mapping(&LOG), "The daemon's own log"),
+        told("log", ValueKind::Mapping(&LOG), "The daemon's own log"),
         key("access_log", File),
         told(
             "history",
-            Kind::Mapping(&HISTORY),
+            ValueKind::Mapping(&HISTORY),
             "What is kept of ended flows",
         ),
         key("watch", Flag),
-        told("shutdown", Kind::Mapping(&SHUTDOWN), "How the daemon ends"),
+        told(
+            "shutdown",
+            ValueKind::Mapping(&SHUTDOWN),
+            "How the daemon ends",
+        ),
         told(
             "sniff",
-            Kind::Mapping(&SNIFF),
+            ValueKind::Mapping(&SNIFF),
             "How first bytes of flows are looked at",
         ),
         told(
             "timeouts",
-            Kind::Mapping(&TIMEOUTS),
+            ValueKind::Mapping(&TIMEOUTS),
             "How long flows may wait",
         ),
         told(
             "udp",
-            Kind::Mapping(&UDP),
+            ValueKind::Mapping(&UDP),
             "Flows over UDP: how long and how many they are",
         ),
         key("on_unknown", Words(|| words(&UNKNOWN))),
@@ -82,27 +86,27 @@ pub(super) const ROOT: Mapping = mapping(
         key("include", Either(&[PATH, List(&PATH)])),
         told(
             "inbounds",
-            ByName(&Kind::Mapping(&INBOUND)),
+            ByName(&ValueKind::Mapping(&INBOUND)),
             "Proxy listeners by name",
         ),
         told(
             "outbounds",
-            ByName(&Kind::Mapping(&OUTBOUND)),
+            ByName(&ValueKind::Mapping(&OUTBOUND)),
             "Ways out by name; `direct`, `reset`, `reject` and `blackhole` are built in",
         ),
         told(
             "forwards",
-            ByName(&Kind::Mapping(&FORWARD)),
+            ByName(&ValueKind::Mapping(&FORWARD)),
             "L4 forwards by name",
         ),
         told(
             "dns",
-            Kind::Mapping(&DNS),
+            ValueKind::Mapping(&DNS),
             "Name servers by name, and the DNS server",
         ),
         told(
             "rule_sets",
-            ByName(&Kind::Mapping(&RULE_SET)),
+            ByName(&ValueKind::Mapping(&RULE_SET)),
             "Lists of names, addresses or rules, by name",
         ),
         key("policy", Text),
@@ -110,7 +114,7 @@ pub(super) const ROOT: Mapping = mapping(
         key("policies", ByName(&Either(&[Text, List(&Rule)]))),
         key(
             "tests",
-            List(&Either(&[Matching("=>"), Kind::Mapping(&TEST)])),
+            List(&Either(&[Matching("=>"), ValueKind::Mapping(&TEST)])),
         ),
     ],
 );
@@ -202,7 +206,7 @@ const USER: Mapping = mapping(
     &[
         needed_told(
             "password",
-            Either(&[Text, Kind::Mapping(&SECRET)]),
+            Either(&[Text, ValueKind::Mapping(&SECRET)]),
             "A secret",
         ),
         told(
@@ -223,8 +227,8 @@ const INBOUND: Mapping = Mapping {
                     "users",
                     ByName(&Either(&[
                         Text,
-                        Kind::Mapping(&SECRET),
-                        Kind::Mapping(&USER),
+                        ValueKind::Mapping(&SECRET),
+                        ValueKind::Mapping(&USER),
                     ])),
                 ),
                 key("alias", NAME),
@@ -268,12 +272,12 @@ const PROXY: Key = needed_told(
 const USERNAME: Key = told("username", NAME, "For the proxy; goes with `password`");
 const PASSWORD: Key = told(
     "password",
-    Either(&[Text, Kind::Mapping(&SECRET)]),
+    Either(&[Text, ValueKind::Mapping(&SECRET)]),
     "A secret for the proxy; goes with `username`",
 );
 const SERVED: Key = told(
     "served_by",
-    Kind::Mapping(&SERVED_BY),
+    ValueKind::Mapping(&SERVED_BY),
     "The program of this host that is the proxy: its own flows go direct where the rules say proxy",
 );
 
@@ -353,7 +357,7 @@ const FORWARD: Mapping = mapping(
     &[
         needed("listen", Either(&[LISTENER, Items(&LISTENER, 1)])),
         key("allow", RANGES),
-        needed("targets", Items(&Kind::Mapping(&TARGET), 1)),
+        needed("targets", Items(&ValueKind::Mapping(&TARGET), 1)),
         key(
             "balance",
             BuiltOrLater(
@@ -375,7 +379,7 @@ const FORWARD: Mapping = mapping(
         key("answers", Words(|| words(&ANSWERS))),
         told(
             "retry",
-            Kind::Mapping(&RETRY),
+            ValueKind::Mapping(&RETRY),
             "What is tried after a target that cannot be reached",
         ),
         key("access_log", File),
@@ -384,7 +388,7 @@ const FORWARD: Mapping = mapping(
     ],
 );
 
-const LISTENER: Kind = Matching("^(tcp|udp|unix|fd)://.");
+const LISTENER: ValueKind = Matching("^(tcp|udp|unix|fd)://.");
 
 const RETRY: Mapping = mapping(
     ("forwards", "retry."),
@@ -425,7 +429,7 @@ const DNS: Mapping = mapping(
         ),
         key("rules", List(&Rule)),
         key("policy", Text),
-        key("limits", Kind::Mapping(&DNS_LIMITS)),
+        key("limits", ValueKind::Mapping(&DNS_LIMITS)),
         key("answers", Any),
         key("bootstrap", Any),
         key("cache", Any),
@@ -450,8 +454,8 @@ const DNS: Mapping = mapping(
     ],
 );
 
-const NAME_SERVER: Kind = Matching("^(system|(udp|tcp|tls|https|h3|quic)://.+)$");
-const UPSTREAM: Kind = Kind::Mapping(&mapping(
+const NAME_SERVER: ValueKind = Matching("^(system|(udp|tcp|tls|https|h3|quic)://.+)$");
+const UPSTREAM: ValueKind = ValueKind::Mapping(&mapping(
     ("", ""),
     &[
         needed_told(
@@ -467,8 +471,8 @@ const UPSTREAM: Kind = Kind::Mapping(&mapping(
     ],
 ));
 
-const QUERIES: Kind = Matching("^(udp|tls|https|quic)://.+$");
-const LISTENS: Kind = Kind::Mapping(&mapping(
+const QUERIES: ValueKind = Matching("^(udp|tls|https|quic)://.+$");
+const LISTENS: ValueKind = ValueKind::Mapping(&mapping(
     ("", ""),
     &[
         needed_told(

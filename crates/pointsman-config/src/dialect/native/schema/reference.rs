@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Kind;
+use super::ValueKind;
 
 const PAGE: &str = include_str!("../../../../../../docs/reference/native.md");
 
@@ -83,11 +83,11 @@ impl Reference {
 
 impl Row {
     /// The default as a value of its kind.
-    pub(super) fn default_of(&self, kind: &Kind) -> Option<Value> {
+    pub(super) fn default_of(&self, kind: &ValueKind) -> Option<Value> {
         let text = self.default?;
         Some(match kind {
-            Kind::Flag => (text == "true").into(),
-            Kind::Whole(..) => text.parse::<i64>().ok()?.into(),
+            ValueKind::Flag => (text == "true").into(),
+            ValueKind::Whole(..) => text.parse::<i64>().ok()?.into(),
             _ => text.into(),
         })
     }

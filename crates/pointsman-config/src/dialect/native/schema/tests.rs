@@ -313,22 +313,24 @@ fn the_reference_and_the_schema_have_the_same_keys() {
     assert!(rows.is_empty(), "not in the schema: {rows:?}");
 }
 
-fn mappings_of(kind: &Kind, open: &mut Vec<&'static Mapping>) {
+fn mappings_of(kind: &ValueKind, open: &mut Vec<&'static Mapping>) {
     match kind {
-        Kind::Mapping(mapping) => open.push(mapping),
-        Kind::ByName(kind) | Kind::List(kind) | Kind::Items(kind, _) => mappings_of(kind, open),
-        Kind::Either(kinds) => kinds.iter().for_each(|kind| mappings_of(kind, open)),
-        Kind::Any
-        | Kind::File
-        | Kind::Flag
-        | Kind::Whole(..)
-        | Kind::Text
-        | Kind::Digits(_)
-        | Kind::Matching(_)
-        | Kind::One
-        | Kind::Words(_)
-        | Kind::BuiltOrLater(..)
-        | Kind::Rule => {}
+        ValueKind::Mapping(mapping) => open.push(mapping),
+        ValueKind::ByName(kind) | ValueKind::List(kind) | ValueKind::Items(kind, _) => {
+            mappings_of(kind, open);
+        }
+        ValueKind::Either(kinds) => kinds.iter().for_each(|kind| mappings_of(kind, open)),
+        ValueKind::Any
+        | ValueKind::File
+        | ValueKind::Flag
+        | ValueKind::Whole(..)
+        | ValueKind::Text
+        | ValueKind::Digits(_)
+        | ValueKind::Matching(_)
+        | ValueKind::One
+        | ValueKind::Words(_)
+        | ValueKind::BuiltOrLater(..)
+        | ValueKind::Rule => {}
     }
 }
 
