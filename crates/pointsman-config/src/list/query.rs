@@ -163,7 +163,7 @@ impl From<Place<'_>> for Standing {
 
 /// A list in memory, with the texts of its entries, to be asked for many hosts.
 #[derive(Debug, Default)]
-pub struct Table {
+pub struct ListIndex {
     important: Names,
     names: Names,
     except: Vec<(DomainTest, Standing)>,
@@ -212,7 +212,7 @@ impl Reaches {
     }
 }
 
-impl Table {
+impl ListIndex {
     /// What the list says of a host.
     #[must_use]
     pub fn answer(&self, host: &Host) -> Answer {
@@ -258,7 +258,7 @@ impl Table {
     }
 }
 
-impl Sink for Table {
+impl Sink for ListIndex {
     fn add(&mut self, item: Item<'_>, place: Place<'_>) {
         let Names { held, except } = &mut self.names;
         match plain(item) {

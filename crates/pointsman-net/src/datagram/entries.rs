@@ -25,7 +25,7 @@ pub(super) const REST: Seconds = 10;
 /// again.
 pub(super) const SHORT_REST: Seconds = 1;
 
-pub(super) type Table = Nat<FlowEntry, DatagramWay, MappingEntry>;
+pub(super) type NatTable = Nat<FlowEntry, DatagramWay, MappingEntry>;
 pub(super) type FlowId = FlowKey<FlowEntry>;
 pub(super) type MappingId = MappingKey<DatagramWay, MappingEntry>;
 

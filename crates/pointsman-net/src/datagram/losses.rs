@@ -78,14 +78,14 @@ const TOLD_AGAIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     counts: [AtomicU64; Loss::ALL.len()],
-    held_told: Told,
-    hops_told: Told,
-    not_allowed_told: Told,
+    held_told: LastTold,
+    hops_told: LastTold,
+    not_allowed_told: LastTold,
 }
 
 /// When something was told last.
 #[derive(Debug, Default)]
-struct Told(Mutex<Option<Instant>>);
+struct LastTold(Mutex<Option<Instant>>);
 
 impl Losses {
     /// So many more. What has no record of its own is told once a minute.
@@ -128,7 +128,7 @@ impl Losses {
     }
 }
 
-impl Told {
+impl LastTold {
     fn is_news(&self, now: Instant) -> bool {
         let told = self.0.lock();
         let mut told = told.unwrap_or_else(PoisonError::into_inner);
@@ -151,7 +151,7 @@ mod tests {
             losses.add(loss, 2);
             assert_eq!(losses.count(loss), 2, "{}", loss.as_str());
         }
-        let told = Told::default();
+        let told = LastTold::default();
         let begun = Instant::now();
         let told = |after| told.is_news(begun + Duration::from_secs(after));
         assert_eq!(

@@ -17,7 +17,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::entries::{Ending, FlowId, MappingId, Opening, REST, Settled, Table};
+use super::entries::{Ending, FlowId, MappingId, NatTable, Opening, REST, Settled};
 use super::front::Front;
 use super::nat::{Client, Seconds};
 use super::quota::{Full, Owner, Seat};
@@ -83,7 +83,7 @@ pub(crate) struct Relay {
     stopping: Ending,
     pub(super) stops: bool,
     pub(super) offload: Arc<Offload>,
-    pub(super) nat: Table,
+    pub(super) nat: NatTable,
     /// Ways that are being opened, by whose they will be.
     pub(super) openings: HashMap<Client, Vec<Opening>>,
     pub(super) next_opening: u64,
@@ -147,7 +147,7 @@ impl Relay {
             ending: None,
             stopping: Box::pin(at.tasks.stopping()),
             stops: false,
-            nat: Table::new(filtering),
+            nat: NatTable::new(filtering),
             closing: at.wakers.waker(CLOSED),
             rare: Rare {
                 ended: at.wakers.waker(ENDED),

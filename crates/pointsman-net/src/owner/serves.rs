@@ -33,15 +33,15 @@ pub(crate) struct Serves {
 #[derive(Debug, Default)]
 pub(super) struct OwnerCache {
     /// Who listens at the endpoint of an outbound, and when that was asked.
-    serving: Table<SocketAddr, Serving>,
+    serving: Recent<SocketAddr, Serving>,
     /// The numbers of users that serve outbounds.
-    users: Table<Arc<str>, Option<u32>>,
+    users: Recent<Arc<str>, Option<u32>>,
     /// Held while processes are searched: many flows that come at once need one search.
     search: Mutex<()>,
 }
 
 /// What was found, and when.
-type Table<K, V> = Mutex<HashMap<K, (Instant, V)>>;
+type Recent<K, V> = Mutex<HashMap<K, (Instant, V)>>;
 
 /// How long the process at an endpoint, and a user, is taken to be the same.
 const STILL_SERVING: Duration = Duration::from_secs(5);
@@ -176,7 +176,7 @@ impl OwnerCache {
 }
 
 fn lately<K: std::hash::Hash + Eq, V: Clone>(
-    known: &Table<K, V>,
+    known: &Recent<K, V>,
     key: &K,
     now: Instant,
 ) -> Option<V> {

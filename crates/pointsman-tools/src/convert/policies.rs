@@ -92,19 +92,19 @@ impl ZoneSets {
             sets: self.sets.clone().into(),
             ..policy.clone()
         };
-        let mut said = Said { of: self, report };
-        policy.body = said.nodes(&policy.body).into();
+        let mut rewrite = NativeRewrite { of: self, report };
+        policy.body = rewrite.nodes(&policy.body).into();
         policy
     }
 }
 
 /// Says steps natively.
-struct Said<'a> {
+struct NativeRewrite<'a> {
     of: &'a ZoneSets,
     report: &'a mut Report,
 }
 
-impl Said<'_> {
+impl NativeRewrite<'_> {
     /// Whether its condition, or what else hangs on that, would hold for more than it did.
     fn widens(&self, node: &Node) -> bool {
         let lacking = &self.of.beyond.lacking;
@@ -122,7 +122,7 @@ impl Said<'_> {
     }
 }
 
-impl Rewrite for Said<'_> {
+impl Rewrite for NativeRewrite<'_> {
     /// Steps within steps of the same kind stand beside them: they are tried in order either way.
     fn nodes(&mut self, nodes: &[Node]) -> Vec<Node> {
         let mut all = Vec::new();

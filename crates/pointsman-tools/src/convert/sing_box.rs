@@ -95,7 +95,7 @@ struct SingBox<'a> {
     /// Name servers of type `hosts`.
     hosts: BTreeMap<String, hosts::Hosts>,
     /// Of rule sets: what their rules ask for.
-    sets: BTreeMap<String, conditions::Asked>,
+    sets: BTreeMap<String, conditions::SetShape>,
     /// Tags of the inbounds that are written.
     inbounds: BTreeSet<String>,
     /// Whether first bytes are known where the rules stand.

@@ -98,16 +98,16 @@ enum End {
 
 /// What becomes of a configuration that loads as `setup`.
 pub(super) fn of(setup: &Setup, known: &Known) -> Summary {
-    let told = Told { setup, known };
+    let converted = Converted { setup, known };
     let mut summary = Summary::default();
-    told.inbounds(&mut summary);
-    told.proxies(&mut summary);
-    let selected = told.groups(&mut summary);
-    told.rules(&mut summary);
-    told.names(&mut summary);
+    converted.inbounds(&mut summary);
+    converted.proxies(&mut summary);
+    let selected = converted.groups(&mut summary);
+    converted.rules(&mut summary);
+    converted.names(&mut summary);
     summary.changed.extend(known.changed.iter().cloned());
     summary.next.extend(known.next.iter().cloned());
-    told.fetched(&selected, &mut summary);
+    converted.fetched(&selected, &mut summary);
     summary.next.push(
         "`pointsman check FILE` lists problems of the result, and `pointsman explain --config FILE NAME:443` where a \
          connection goes"
@@ -118,15 +118,16 @@ pub(super) fn of(setup: &Setup, known: &Known) -> Summary {
 
 /// What to say of each group that refuses until another member is selected, by its name.
 pub(super) fn refusing_groups(setup: &Setup, known: &Known) -> Vec<(String, String)> {
-    Told { setup, known }.refusing_groups()
+    Converted { setup, known }.refusing_groups()
 }
 
-struct Told<'a> {
+/// What a configuration was converted to, and what is known besides.
+struct Converted<'a> {
     setup: &'a Setup,
     known: &'a Known,
 }
 
-impl Told<'_> {
+impl Converted<'_> {
     fn inbounds(&self, summary: &mut Summary) {
         let inbounds = self.setup.inbounds.iter();
         let all: Vec<String> = inbounds

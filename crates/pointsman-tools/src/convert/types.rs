@@ -19,7 +19,7 @@ pub(super) const TEXTS: u8 = TEXT | LIST;
 
 /// Where a key stands, and which types are taken there. `[]` is each item of a list, `{}` each value of
 /// a mapping, `*` the rule itself and all that stand in its `rules`.
-pub(super) type Table<'s> = [(&'s str, u8)];
+pub(super) type KeyTypes<'s> = [(&'s str, u8)];
 
 /// More are not told: a file in another shape is one mistake.
 const MOST_TOLD: usize = 100;
@@ -46,7 +46,7 @@ pub(super) struct Wrong<'t, T> {
 }
 
 /// All values of a tree that have another type than a table says.
-pub(super) fn wrong<'t, T: Tree>(root: &'t T, table: &Table<'_>) -> Vec<Wrong<'t, T>> {
+pub(super) fn wrong<'t, T: Tree>(root: &'t T, table: &KeyTypes<'_>) -> Vec<Wrong<'t, T>> {
     let mut found: Vec<Wrong<'t, T>> = Vec::new();
     for (pattern, types) in table {
         walk(root, pattern, &mut String::new(), &mut |value, path| {

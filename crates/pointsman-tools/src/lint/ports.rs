@@ -7,9 +7,10 @@ use pointsman_policy::fact::Network;
 
 /// Ports by side and transport, each with who took it first.
 #[derive(Default)]
-pub(super) struct Ports([Option<Box<Table>>; 6]);
+pub(super) struct Ports([Option<Box<FreePorts>>; 6]);
 
-struct Table {
+/// The ports of one side and transport.
+struct FreePorts {
     /// For each port the next one that nobody took, itself where it is free; one more than there are.
     free: Vec<u32>,
     by: Vec<usize>,
@@ -30,7 +31,7 @@ impl Ports {
             if network.is_none_or(|network| network == one)
                 && let Some(slot) = self.0.get_mut(slot(side, one))
             {
-                slot.get_or_insert_with(Table::new).cover(range, by);
+                slot.get_or_insert_with(FreePorts::new).cover(range, by);
             }
         }
     }
@@ -58,7 +59,7 @@ fn slot(side: Side, network: Network) -> usize {
     }
 }
 
-impl Table {
+impl FreePorts {
     fn new() -> Box<Self> {
         Box::new(Self {
             free: (0..=PORTS).collect(),

@@ -5,7 +5,7 @@ use pointsman_policy::set::{Fingerprints, NameMatch};
 
 use super::*;
 use crate::list::again;
-use crate::list::query::{Answer, Query, Table, ask};
+use crate::list::query::{Answer, ListIndex, Query, ask};
 
 const LIST: &str = "\
 ||ads.test^
@@ -51,7 +51,7 @@ fn what_is_important_goes_before_exceptions() {
     let key = Key([3, 4]);
     let mut told = ReadReport::default();
     let mut set = RuleSetBuilder::new("ads", "ads.txt", key);
-    let mut table = Table::default();
+    let mut table = ListIndex::default();
     let mut bytes = Cursor::new(LIST);
     read(
         &mut bytes,

@@ -13,7 +13,7 @@ use super::*;
 use ruzstd::decoding::StreamingDecoder;
 
 use crate::damage::shared;
-use crate::list::query::{Query, Table};
+use crate::list::query::{ListIndex, Query};
 use crate::list::srs_json::Shown;
 use crate::list::{ReadReport, Recipe, Remark, Surroundings, read};
 
@@ -165,7 +165,7 @@ fn what_is_important_stays_so_for_sing_box() {
         "||a.test^\n@@||b.a.test^\n@@*c*\n||x.b.a.test^$important\n@@||y.x.b.a.test^$important";
     let srs = written(list, Target::Srs);
     assert_eq!((srs.left_out.len(), srs.count), (0, 5));
-    let mut table = Table::default();
+    let mut table = ListIndex::default();
     read_into(&srs.bytes, &mut table);
     let check = |host, expected| {
         let answer = table.answer(&Host::parse(host).unwrap());
@@ -185,7 +185,7 @@ fn names_below_others_stay_so_for_sing_box() {
         "||*.a.test^\n@@||*.b.a.test^\n||*.c.b.a.test^$important\n@@||*.d.c.b.a.test^$important";
     let srs = written(list, Target::Srs);
     assert_eq!((srs.left_out.len(), srs.count), (0, 4));
-    let (mut table, mut before) = (Table::default(), Table::default());
+    let (mut table, mut before) = (ListIndex::default(), ListIndex::default());
     read_into(&srs.bytes, &mut table);
     read_into(list.as_bytes(), &mut before);
     let check = |host, expected| {
@@ -220,7 +220,7 @@ fn exceptions_stay_exceptions_for_sing_box() {
         Target::Srs,
     );
     assert_eq!(srs.left_out, []);
-    let mut table = Table::default();
+    let mut table = ListIndex::default();
     read_into(&srs.bytes, &mut table);
     let check = |host, expected| {
         let answer = table.answer(&Host::parse(host).unwrap());
@@ -245,7 +245,7 @@ fn one_question_and_many_are_answered_alike() {
         let host = Host::parse(host).unwrap();
         let mut query = Query::new(host.clone());
         read_into(list.as_bytes(), &mut query);
-        let mut table = Table::default();
+        let mut table = ListIndex::default();
         read_into(list.as_bytes(), &mut table);
         let answer = query.answer();
         assert_eq!(answer, table.answer(&host), "{host}");

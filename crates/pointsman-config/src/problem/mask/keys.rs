@@ -290,11 +290,11 @@ fn is_secret(key: &str) -> bool {
 }
 
 /// The words of a table: looked up for every key and word of a text.
-type Table = LazyLock<HashSet<&'static str>>;
+type WordSet = LazyLock<HashSet<&'static str>>;
 
-static OPEN_KEYS: Table = LazyLock::new(|| OPEN.split_ascii_whitespace().collect());
-static MESSAGE_WORDS: Table = LazyLock::new(|| MESSAGES.split_ascii_whitespace().collect());
-static KNOWN_WORDS: Table = LazyLock::new(|| WORDS.split_ascii_whitespace().collect());
+static OPEN_KEYS: WordSet = LazyLock::new(|| OPEN.split_ascii_whitespace().collect());
+static MESSAGE_WORDS: WordSet = LazyLock::new(|| MESSAGES.split_ascii_whitespace().collect());
+static KNOWN_WORDS: WordSet = LazyLock::new(|| WORDS.split_ascii_whitespace().collect());
 
 fn normal(key: &str) -> String {
     key.to_ascii_lowercase().replace('-', "_")

@@ -86,9 +86,9 @@ impl Clash<'_> {
             let what = "`direct-nameserver` is not carried over: what goes direct is looked up as all other names";
             self.draft.report.lost(place(node), what);
         }
-        let mut asked = self.policies(dns, respects.is_some());
-        asked.extend(self.fallbacks(dns, respects.is_some()));
-        self.domains(&asked);
+        let mut upstreams = self.policies(dns, respects.is_some());
+        upstreams.extend(self.fallbacks(dns, respects.is_some()));
+        self.domains(&upstreams);
         let v6 = get(dns, "ipv6").is_some_and(is_on) && !off(root);
         if !v6 {
             self.draft.dns.text("family", "ipv4");
@@ -142,8 +142,8 @@ impl Clash<'_> {
     }
 
     /// Names with servers of their own.
-    fn policies(&mut self, dns: &Node, by_rules: bool) -> Vec<Asked> {
-        let mut asked = Vec::new();
+    fn policies(&mut self, dns: &Node, by_rules: bool) -> Vec<NameUpstream> {
+        let mut upstreams = Vec::new();
         let policies = pairs(get(dns, "nameserver-policy"));
         for (number, (key, servers)) in (1..).zip(policies) {
             let names = key.scalar().unwrap_or_default();
@@ -161,27 +161,27 @@ impl Clash<'_> {
             let names = names
                 .split(',')
                 .filter_map(|name| self.pattern(name.trim(), &at));
-            asked.extend(names.map(|pattern| Asked {
+            upstreams.extend(names.map(|pattern| NameUpstream {
                 pattern,
                 upstream: own.clone(),
                 at: at.clone(),
             }));
         }
-        asked
+        upstreams
     }
 
     /// Clash asks `fallback` as well, and believes it where `nameserver` answers with addresses from
     /// abroad; for the names of the filter it alone is asked.
-    fn fallbacks(&mut self, dns: &Node, by_rules: bool) -> Vec<Asked> {
-        let mut asked = Vec::new();
+    fn fallbacks(&mut self, dns: &Node, by_rules: bool) -> Vec<NameUpstream> {
+        let mut upstreams = Vec::new();
         let Some(node) = get(dns, "fallback").filter(|node| super::says(node)) else {
-            return asked;
+            return upstreams;
         };
         let what =
             "`fallback` is not carried over: the answers of `nameserver` count, whatever they are";
         self.draft.report.lost(place(node), what);
         let Some(filter) = get(dns, "fallback-filter") else {
-            return asked;
+            return upstreams;
         };
         let names = items(get(filter, "domain"));
         if !names.is_empty() {
@@ -191,9 +191,9 @@ impl Clash<'_> {
         }
         for name in names {
             let at = place(name);
-            asked.extend(
+            upstreams.extend(
                 self.pattern(name.scalar().unwrap_or_default(), &at)
-                    .map(|pattern| Asked {
+                    .map(|pattern| NameUpstream {
                         pattern,
                         upstream: "fallback".to_owned(),
                         at,
@@ -207,7 +207,7 @@ impl Clash<'_> {
             );
             self.draft.report.lost(place(site), what);
         }
-        asked
+        upstreams
     }
 
     fn pattern(&mut self, name: &str, at: &str) -> Option<Pattern> {
@@ -222,8 +222,8 @@ impl Clash<'_> {
     }
 
     /// Writes of which upstream names are asked: the nearest counts, as there.
-    fn domains(&mut self, all: &[Asked]) {
-        for Asked {
+    fn domains(&mut self, all: &[NameUpstream]) {
+        for NameUpstream {
             pattern,
             upstream,
             at,
@@ -245,7 +245,7 @@ impl Clash<'_> {
             }
         }
         // A name is not below itself: what is asked for it is what the others say.
-        for Asked { pattern, at, .. } in all {
+        for NameUpstream { pattern, at, .. } in all {
             let (Pattern::Below(name) | Pattern::OneBelow(name)) = pattern else {
                 continue;
             };
@@ -253,9 +253,9 @@ impl Clash<'_> {
             if self.draft.has(Section::Domains, &alone) {
                 continue;
             }
-            let others = all.iter().filter(|asked| asked.pattern.holds(name));
-            let nearest = others.rev().max_by_key(|asked| asked.pattern.name().len());
-            let upstream = nearest.map_or(USUAL, |asked| &asked.upstream);
+            let others = all.iter().filter(|one| one.pattern.holds(name));
+            let nearest = others.rev().max_by_key(|one| one.pattern.name().len());
+            let upstream = nearest.map_or(USUAL, |one| &one.upstream);
             self.draft
                 .entry(Section::Domains, &alone, text(upstream), at);
         }
@@ -342,7 +342,7 @@ impl Clash<'_> {
 }
 
 /// Names with an upstream of their own.
-struct Asked {
+struct NameUpstream {
     pattern: Pattern,
     upstream: String,
     at: String,

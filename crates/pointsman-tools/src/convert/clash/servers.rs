@@ -24,7 +24,7 @@ pub(super) enum InStead {
 }
 
 /// A server as it can be said.
-enum Said {
+enum DnsServer {
     Built(String),
     /// Of a kind that is not built.
     Later {
@@ -49,27 +49,29 @@ impl Clash<'_> {
         in_stead: InStead,
         at: &str,
     ) {
-        let mut said = Vec::new();
+        let mut all = Vec::new();
         for node in servers(node) {
-            said.extend(self.server(node, by_rules).map(|one| (place(node), one)));
+            all.extend(self.server(node, by_rules).map(|one| (place(node), one)));
         }
-        let any = said.iter().any(|(_, one)| matches!(one, Said::Built(_)));
-        let directly = |one: &Said| matches!(one, Said::Later { by: None, .. });
-        let all_directly = said.iter().all(|(_, one)| directly(one));
-        let replaced = !any && !said.is_empty() && all_directly && in_stead == InStead::Plain;
+        let any = all
+            .iter()
+            .any(|(_, one)| matches!(one, DnsServer::Built(_)));
+        let directly = |one: &DnsServer| matches!(one, DnsServer::Later { by: None, .. });
+        let all_directly = all.iter().all(|(_, one)| directly(one));
+        let replaced = !any && !all.is_empty() && all_directly && in_stead == InStead::Plain;
         let plain = replaced.then(|| self.plain_servers());
         let in_their_stead = !any && in_stead == InStead::Plain;
-        let through = |one: &Said| self.through(one).filter(|_| in_their_stead);
-        let through: Vec<_> = said.iter().map(|(_, one)| through(one)).collect();
+        let through = |one: &DnsServer| self.through(one).filter(|_| in_their_stead);
+        let through: Vec<_> = all.iter().map(|(_, one)| through(one)).collect();
         let any = any || through.iter().any(Option::is_some);
         let mut values = Vec::new();
-        for ((place, one), through) in said.into_iter().zip(through) {
+        for ((place, one), through) in all.into_iter().zip(through) {
             let (value, kind, by) = match one {
-                Said::Built(value) => {
+                DnsServer::Built(value) => {
                     values.push(value);
                     continue;
                 }
-                Said::Later { address, kind, by } => (quoted(&address), kind, by),
+                DnsServer::Later { address, kind, by } => (quoted(&address), kind, by),
             };
             if let Some((value, shown)) = through {
                 self.draft.in_clear(&place, &kind, &shown, true);
@@ -115,8 +117,8 @@ impl Clash<'_> {
     }
 
     /// The same server by the same proxy, without encryption; and who it is, in words.
-    fn through(&self, one: &Said) -> Option<(String, String)> {
-        let Said::Later {
+    fn through(&self, one: &DnsServer) -> Option<(String, String)> {
+        let DnsServer::Later {
             address,
             by: Some(by),
             ..
@@ -168,7 +170,7 @@ impl Clash<'_> {
     }
 
     /// A server in native words; what cannot be said is told and left out.
-    fn server(&mut self, node: &Node, by_rules: bool) -> Option<Said> {
+    fn server(&mut self, node: &Node, by_rules: bool) -> Option<DnsServer> {
         let at = place(node);
         let server = node.scalar()?;
         let (address, parameters) = server.split_once('#').unwrap_or((server, ""));
@@ -184,7 +186,7 @@ impl Clash<'_> {
         let found =
             pointsman_config::value::parse_name_server(&address).map_err(|error| error.to_string());
         if let Ok(NameServer::NotYet(kind)) = found {
-            return Some(Said::Later {
+            return Some(DnsServer::Later {
                 address,
                 kind,
                 by: by.filter(|by| *by != "DIRECT").map(str::to_owned),
@@ -203,7 +205,7 @@ impl Clash<'_> {
             let what = format!("`#{options}` of the name server `{address}` is not carried over");
             self.draft.report.lost(&at, what);
         }
-        Some(Said::Built(written(&address, by.as_deref())))
+        Some(DnsServer::Built(written(&address, by.as_deref())))
     }
 
     /// The outbound that a server is asked by, where it is not the usual way; or why it cannot be asked so.

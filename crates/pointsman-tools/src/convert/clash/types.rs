@@ -1,11 +1,11 @@
 //! The types that Clash takes for the keys that are read here.
 
-use super::super::types::{FLAG, LIST, MAP, NUMBER, TEXT, TEXTS, Table, Tree};
+use super::super::types::{FLAG, KeyTypes, LIST, MAP, NUMBER, TEXT, TEXTS, Tree};
 use super::{is_off, is_on};
 use pointsman_config::yaml::{Node, Style, Value};
 
 /// Not here: users and lists of clients, of which each other value lets nobody in, and is told so.
-pub(super) const TABLE: &Table<'_> = &[
+pub(super) const TABLE: &KeyTypes<'_> = &[
     ("allow-lan", FLAG),
     ("bind-address", TEXT),
     ("dns", MAP),

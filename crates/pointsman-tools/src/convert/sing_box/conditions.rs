@@ -63,7 +63,7 @@ const SOURCE_PORT: usize = 3;
 /// What the rules of a set ask for. The fields of a set's only rule stand beside those of the rule that names it,
 /// as if they were written there; a set of several rules must hold besides (as sing-box 1.14 does).
 #[derive(Clone, Copy, Default)]
-pub(super) struct Asked {
+pub(super) struct SetShape {
     groups: [bool; 4],
     /// Whether there is logic in it.
     logic: bool,
@@ -75,7 +75,7 @@ pub(super) struct Asked {
     unseen: bool,
 }
 
-impl Asked {
+impl SetShape {
     /// A list of names and addresses, as nearly all are.
     pub(super) fn unseen() -> Self {
         Self {
@@ -206,22 +206,22 @@ impl SingBox<'_> {
             found.lost.push((format!("\"rule_set\":\"{tag}\""), why));
         }
         for tag in &known {
-            let Some(asked) = self.sets.get(*tag) else {
+            let Some(shape) = self.sets.get(*tag) else {
                 continue;
             };
-            let both = |at: usize| !groups[at].is_empty() && asked.groups[at];
+            let both = |at: usize| !groups[at].is_empty() && shape.groups[at];
             let any = groups.iter().any(|group| !group.is_empty());
             let beside = !groups[DESTINATION].is_empty();
             let narrow = [SOURCE, PORT, SOURCE_PORT];
-            if any && asked.logic
+            if any && shape.logic
                 || narrow.into_iter().any(both)
-                || beside && (asked.more || asked.rules != 1)
+                || beside && (shape.more || shape.rules != 1)
             {
                 return Err(format!(
                     "the rules of `{tag}` ask for more beside its own fields"
                 ));
             }
-            if beside && asked.unseen {
+            if beside && shape.unseen {
                 found.guessed = Some((*tag).clone());
             }
         }

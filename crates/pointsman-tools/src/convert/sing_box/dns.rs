@@ -16,7 +16,7 @@ use super::{SingBox, items, shown, strings, text_of};
 const REFUSED: &str = "no-answer";
 
 /// Names that a rule sends to an upstream, in the order of the rules: the first that holds counts.
-struct Asked {
+struct DnsRule {
     name: Domain,
     which: Which,
     upstream: String,
@@ -30,7 +30,7 @@ enum Which {
     WithBelow,
 }
 
-impl Asked {
+impl DnsRule {
     fn holds(&self, name: &Domain) -> bool {
         match self.which {
             Which::Alone => self.name == *name,
@@ -168,11 +168,11 @@ impl SingBox<'_> {
     /// The rules that name servers by names alone; the others are told.
     fn dns_rules(&mut self, last: &str) {
         let root = self.root;
-        let mut asked: Vec<Asked> = Vec::new();
+        let mut rules: Vec<DnsRule> = Vec::new();
         for (number, rule) in items(&root["dns"]["rules"]).iter().enumerate() {
             let part = format!("dns.rules[{number}]");
             let place = self.place(&part);
-            if let Err(why) = self.dns_rule(rule, &place, &mut asked) {
+            if let Err(why) = self.dns_rule(rule, &place, &mut rules) {
                 let what = format!(
                     "`{}` is left out ({why}): its names are asked as the rules below and `final` say",
                     shown(rule)
@@ -181,12 +181,12 @@ impl SingBox<'_> {
             }
         }
         self.fixed_names(|name| {
-            let first = asked.iter().find(|asked| asked.holds(name));
+            let first = rules.iter().find(|rule| rule.holds(name));
             first.map_or(last, |first| &first.upstream).to_owned()
         });
         // The most specific name counts natively: what an earlier rule took stays with that.
-        for at in 0..asked.len() {
-            let (before, rest) = asked.split_at(at);
+        for at in 0..rules.len() {
+            let (before, rest) = rules.split_at(at);
             let Some(one) = rest
                 .first()
                 .filter(|one| !before.iter().any(|b| b.covers(one)))
@@ -207,7 +207,7 @@ impl SingBox<'_> {
             }
             let alone = format!("={}", one.name.as_str());
             if one.which == Which::Below && !self.draft.has(Section::Domains, &alone) {
-                let found = asked.iter().find(|asked| asked.holds(&one.name));
+                let found = rules.iter().find(|rule| rule.holds(&one.name));
                 let upstream = found.map_or(last, |found| &found.upstream);
                 self.no_name_here(upstream);
                 self.draft
@@ -220,7 +220,7 @@ impl SingBox<'_> {
         &mut self,
         rule: &Value,
         place: &str,
-        asked: &mut Vec<Asked>,
+        rules: &mut Vec<DnsRule>,
     ) -> Result<(), String> {
         if strings(&rule["outbound"]).is_some_and(|of| of == ["any"])
             && self.server_resolver().is_some()
@@ -317,9 +317,9 @@ impl SingBox<'_> {
             }
         };
         // Of names that a server of type `hosts` has, the rule takes those that it names.
-        let before = asked.len();
+        let before = rules.len();
         let mut add = |name: &str, which| match Domain::parse(name) {
-            Ok(name) => asked.push(Asked {
+            Ok(name) => rules.push(DnsRule {
                 name,
                 which,
                 upstream: upstream.clone(),
@@ -340,12 +340,12 @@ impl SingBox<'_> {
             }
         }
         if let Some(given) = given {
-            let named = asked.split_off(before);
+            let named = rules.split_off(before);
             let all = names.is_empty() && suffixes.is_empty();
             let taken = given
                 .into_iter()
-                .filter(|name| all || named.iter().any(|asked| asked.holds(name)));
-            asked.extend(taken.map(|name| Asked {
+                .filter(|name| all || named.iter().any(|rule| rule.holds(name)));
+            rules.extend(taken.map(|name| DnsRule {
                 name,
                 which: Which::Alone,
                 upstream: upstream.clone(),

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::draft::{Section, stands_alone};
 use super::super::emit::{Map, list, quoted};
-use super::conditions::{Asked, Found};
+use super::conditions::{Found, SetShape};
 use super::{SingBox, items, shown, text_of};
 
 impl SingBox<'_> {
@@ -68,14 +68,14 @@ impl SingBox<'_> {
                 };
                 map.some("via", by.as_deref());
                 map.text("format", format);
-                self.sets.insert(tag.to_owned(), Asked::unseen());
+                self.sets.insert(tag.to_owned(), SetShape::unseen());
                 self.draft.item(Section::RuleSets, tag, &map, &place);
                 self.draft.set_is_fetched(&place, by.as_deref());
             }
             Some("local") => {
                 map.raw("path", quoted(set["path"].as_str().unwrap_or_default()));
                 map.text("format", format);
-                self.sets.insert(tag.to_owned(), Asked::unseen());
+                self.sets.insert(tag.to_owned(), SetShape::unseen());
                 self.draft.item(Section::RuleSets, tag, &map, &place);
             }
             _ => self.inline(tag, set, part),
@@ -83,11 +83,11 @@ impl SingBox<'_> {
     }
 
     fn inline(&mut self, tag: &str, set: &Value, part: &str) {
-        let mut asked = Asked::default();
+        let mut shape = SetShape::default();
         let mut rules = Vec::new();
         let mut lacks = false;
         for (number, rule) in items(&set["rules"]).iter().enumerate() {
-            asked.add(rule);
+            shape.add(rule);
             let place = self.place(&format!("{part}.rules[{number}]"));
             let mut found = Found::default();
             let why = match self.condition(rule, &mut found, 0) {
@@ -106,7 +106,7 @@ impl SingBox<'_> {
         }
         let mut map = Map::default();
         map.raw("rules", list(rules));
-        self.sets.insert(tag.to_owned(), asked);
+        self.sets.insert(tag.to_owned(), shape);
         let place = self.place(part);
         self.draft.item(Section::RuleSets, tag, &map, &place);
         if lacks {
@@ -123,7 +123,7 @@ impl SingBox<'_> {
         map.raw("url", quoted(url));
         let by = self.usual().ok().filter(|via| via != "DIRECT");
         map.some("via", by.as_deref()).text("format", "srs");
-        self.sets.insert(name.to_owned(), Asked::unseen());
+        self.sets.insert(name.to_owned(), SetShape::unseen());
         self.draft.item(Section::RuleSets, name, &map, place);
         self.draft.set_is_fetched(place, by.as_deref());
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::types::{FLAG, LIST, MAP, NUMBER, TEXT, TEXTS, Table, Tree};
+use super::super::types::{FLAG, KeyTypes, LIST, MAP, NUMBER, TEXT, TEXTS, Tree};
 
 /// One number or several.
 const NUMBERS: u8 = NUMBER | TEXT | LIST;
@@ -10,7 +10,7 @@ const MARK: u8 = NUMBER | TEXT;
 const TEXT_OR_MAP: u8 = TEXT | MAP;
 
 /// All but rules, and users: each other value of these lets nobody in, and is told so.
-pub(super) const TABLE: &Table<'_> = &[
+pub(super) const TABLE: &KeyTypes<'_> = &[
     ("dns", MAP),
     ("dns.final", TEXT),
     ("dns.rules", LIST),
@@ -103,7 +103,7 @@ pub(super) const RULES: [&str; 3] = [
 
 /// A rule's keys. Conditions that are not built stand here, too: `false` asks for nothing, and would
 /// take a condition away.
-pub(super) const RULE: &Table<'_> = &[
+pub(super) const RULE: &KeyTypes<'_> = &[
     ("action", TEXT),
     ("auth_user", TEXTS),
     ("client", TEXTS),

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use pointsman_policy::OutboundId;
 
-use super::{End, MOST_NAMED, Summary, Told, count, named};
+use super::{Converted, End, MOST_NAMED, Summary, count, named};
 use pointsman_config::setup::Kind;
 
-impl Told<'_> {
+impl Converted<'_> {
     /// What to say of each group that refuses until another member is selected, by its name. Of one whose own first
     /// member is not there, or that has none, it is said where that was found.
     pub(super) fn refusing_groups(&self) -> Vec<(String, String)> {

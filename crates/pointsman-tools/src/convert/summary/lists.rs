@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use pointsman_policy::OutboundId;
 
-use super::{End, MOST_NAMED, Summary, Told, count, named, plain};
+use super::{Converted, End, MOST_NAMED, Summary, count, named, plain};
 
-impl Told<'_> {
+impl Converted<'_> {
     /// Lists that the daemon fetches, and those that it cannot.
     pub(super) fn fetched(&self, selected: &BTreeSet<OutboundId>, summary: &mut Summary) {
         let stuck = self.stuck();

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{End, Summary, Told, named};
+use super::{Converted, End, Summary, named};
 use pointsman_config::setup::{NameServer, ResolverId};
 
-impl Told<'_> {
+impl Converted<'_> {
     /// Who looks up the names of what goes direct, and of what rules on addresses ask.
     pub(super) fn names(&self, summary: &mut Summary) {
         let inbounds = self.setup.inbounds.iter();

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{End, Summary, Told, count, named, plain};
+use super::{Converted, End, Summary, count, named, plain};
 
-impl Told<'_> {
+impl Converted<'_> {
     /// Counts rules: one that leads to what refuses, or asks for a list that is never there, does not work as before.
     pub(super) fn working_rules(&self, summary: &mut Summary) {
         let known = self.known;

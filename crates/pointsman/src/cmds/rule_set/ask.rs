@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use pointsman_config::list::query::{Answer, Query, Standing, Table, ask};
+use pointsman_config::list::query::{Answer, ListIndex, Query, Standing, ask};
 use pointsman_config::list::{ListFile, searched, shown};
 use pointsman_config::problem::nearest;
 use pointsman_policy::Host;
@@ -57,21 +57,21 @@ fn answer(args: &MatchArgs, out: &mut Out) -> Result<(), Stop> {
             let what = "the hosts and what they are looked for in cannot both come by stdin";
             return Err(Stop::Usage(what.to_owned()));
         }
-        let mut table = Table::default();
+        let mut index = ListIndex::default();
         let asked = match &args.config {
             Some(config) => {
                 let (set, list) = find(config, args)?;
                 match list {
                     Some(list) => {
-                        each(&list, &mut table)?;
-                        Asked::Table(set.file.to_string(), Box::new(table))
+                        each(&list, &mut index)?;
+                        Askable::Index(set.file.to_string(), Box::new(index))
                     }
-                    None => Asked::Set(set),
+                    None => Askable::Set(set),
                 }
             }
             None => {
-                read(&args.list, &args.reading, &mut table, out)?;
-                Asked::Table(args.list.display().to_string(), Box::new(table))
+                read(&args.list, &args.reading, &mut index, out)?;
+                Askable::Index(args.list.display().to_string(), Box::new(index))
             }
         };
         return lines(&asked, out);
@@ -129,30 +129,30 @@ fn answer(args: &MatchArgs, out: &mut Out) -> Result<(), Stop> {
 }
 
 /// What is asked for many hosts.
-enum Asked {
+enum Askable {
     Set(Arc<RuleSet>),
     /// With the file's name.
-    Table(String, Box<Table>),
+    Index(String, Box<ListIndex>),
 }
 
-impl Asked {
+impl Askable {
     fn file(&self) -> &str {
         match self {
             Self::Set(set) => &set.file,
-            Self::Table(file, _) => file,
+            Self::Index(file, _) => file,
         }
     }
 
     fn answer(&self, host: &Host) -> Answer {
         match self {
             Self::Set(set) => ask(set, host),
-            Self::Table(_, table) => table.answer(host),
+            Self::Index(_, index) => index.answer(host),
         }
     }
 }
 
 /// One host a line; the exit code says whether any is held.
-fn lines(asked: &Asked, out: &mut Out) -> Result<(), Stop> {
+fn lines(asked: &Askable, out: &mut Out) -> Result<(), Stop> {
     let file = asked.file();
     let mut any = false;
     for line in io::stdin().lock().split(b'\n') {
