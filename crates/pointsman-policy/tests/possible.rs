@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flow::{
-    DIRECT, PROXY, RESET, WORK, end, ends, ends_told, flow as facts, ip, leaf, learn, name, not,
-    origin, policy, port, rule, set, suffix, unlearned, with_sets,
+    DIRECT, PROXY, RESET, WORK, compiled, end, ends, ends_told, flow as facts, ip, leaf, learn,
+    name, not, origin, policy, port, rule, set, suffix, unlearned, with_sets,
 };
 use pointsman_policy::condition::{Asks, Condition};
 use pointsman_policy::decision::Step;
@@ -61,6 +61,8 @@ fn check(
     let step = completed.decide_plainly(world);
     let known = partial(world, told);
     let possible = policy.possible(&known, &ids);
+    // Whether rules are skipped is not to be seen.
+    prop_assert_eq!(&compiled(policy).possible(&known, &ids), &possible);
     // Sound: whatever is learned, it ends at one of these.
     prop_assert!(
         ends(&possible).contains(&end(&step)),
@@ -76,6 +78,7 @@ fn check(
     }
     // Exact where all is known.
     let exact = completed.possible(world, &[]);
+    prop_assert_eq!(&compiled(&completed).possible(world, &[]), &exact);
     prop_assert_eq!(ends(&exact), vec![end(&step)]);
     if let Step::Decided(decision) = &step {
         prop_assert_eq!(&exact[0].rule, &decision.rule);

@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use flow::{
-    end, ends, leaf, learn, name, not, origin, policy, port, rule, selecting, set, suffix,
-    unlearned, with_sets, zone,
+    compiled, end, ends, leaf, learn, name, not, origin, policy, port, rule, selecting, set,
+    suffix, unlearned, with_sets, zone,
 };
 use pointsman_policy::condition::{AddressKind, Asks, Condition, ZoneOf};
 use pointsman_policy::decision::Step;
@@ -119,14 +119,20 @@ fn check(policy: &Policy, world: Facts, told: u8, coming_in: Coming) -> Result<(
     let order = policy.domain_order;
     let world = saying(coming(world, coming_in), order, &name);
     let step = policy.decide_plainly(&world);
-    let possible = ends(&policy.possible_for(&name, client));
+    let possible = policy.possible_for(&name, client);
+    // Whether rules are skipped is not to be seen.
+    let compiled = compiled(policy);
+    prop_assert_eq!(&compiled.possible_for(&name, client), &possible);
+    let possible = ends(&possible);
     // Sound: whatever the flow is like, it ends at one of these.
     prop_assert!(
         possible.contains(&end(&step)),
         "{step:?} is not in {possible:?}"
     );
     // Whoever knows the client takes no further ends for possible, and whoever knows more of the flow neither.
-    let of_all = ends(&policy.possible_for(&name, None));
+    let of_all = policy.possible_for(&name, None);
+    prop_assert_eq!(&compiled.possible_for(&name, None), &of_all);
+    let of_all = ends(&of_all);
     prop_assert!(possible.iter().all(|end| of_all.contains(end)));
     if order != DomainOrder::SniffedElseRequested {
         let mut partial = unlearned(&world);
@@ -264,6 +270,7 @@ proptest! {
         let world = saying(coming(world, coming_in), policy.domain_order, &name);
         let step = policy.decide_plainly(&world);
         let possible = policy.possible_for(&name, client);
+        prop_assert_eq!(&compiled(&policy).possible_for(&name, client), &possible);
         prop_assert_eq!(ends(&possible), vec![end(&step)]);
         if let Step::Decided(decision) = &step {
             prop_assert_eq!(&possible[0].rule, &decision.rule);

@@ -10,6 +10,7 @@
 
 mod conditions;
 mod free;
+mod skip;
 mod truths;
 
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ use crate::fact::{Fact, Facts, Provenance};
 use crate::ids::{OutboundId, SetId};
 use crate::model::{ArmKey, DomainOrder, Node, OnUnknown, Policy, Select, SelectOn, each_node};
 use crate::origin::Origin;
+use crate::plan::Plan;
 use crate::request::{Request, Route};
 
 /// How a walk may end.
@@ -51,7 +53,7 @@ impl Policy {
     /// All ends that a flow may come to, each once, in the order of the rules that lead there first. Facts that are
     /// [`Fact::Unknown`] and may be asked for may become anything; `free` sets may hold anything.
     ///
-    /// Goes through the rules one by one, also where the policy is compiled.
+    /// Where the policy is compiled, rules that are certainly no are skipped.
     #[must_use]
     pub fn possible(&self, facts: &Facts, free: &[SetId]) -> Vec<Possible> {
         let free = Free::of_flow(self, facts, free);
@@ -122,7 +124,7 @@ impl<'a> May<'a, '_> {
 
     fn ends(mut self) -> Vec<Possible> {
         let policy = self.walk.policy;
-        let through = self.nodes(&policy.body, Views::of(false));
+        let through = self.nodes(&policy.body, policy.body.plan(), Views::of(false));
         if through != Views::NONE {
             self.end(End::NoRoute, None);
         }
@@ -137,20 +139,27 @@ impl<'a> May<'a, '_> {
     }
 
     /// What may be seen behind the steps, where one gets there.
-    fn nodes(&mut self, nodes: &'a [Node], from: Views) -> Views {
+    fn nodes(&mut self, nodes: &'a [Node], plan: Option<&'a Plan>, from: Views) -> Views {
+        if let Some(plan) = plan
+            && let Plan::List {
+                index: Some(index), ..
+            } = plan
+        {
+            return self.indexed(nodes, index, plan, from);
+        }
         let mut at = from;
-        for node in nodes {
+        for (number, node) in nodes.iter().enumerate() {
             if at == Views::NONE {
                 break;
             }
-            at = self.node(node, at);
+            at = self.node(node, within(plan, number), at);
         }
         at
     }
 
-    fn node(&mut self, node: &'a Node, from: Views) -> Views {
+    fn node(&mut self, node: &'a Node, plan: Option<&'a Plan>, from: Views) -> Views {
         match node {
-            Node::Any(nodes) => self.nodes(nodes, from),
+            Node::Any(nodes) => self.nodes(nodes, plan, from),
             Node::Instrument { condition, .. } => {
                 let may = self.test(condition, from);
                 may.no | may.unknown | may.yes
@@ -184,14 +193,14 @@ impl<'a> May<'a, '_> {
                 }
                 self.passes(may, &rule.origin)
             }
-            Node::Select(select) => self.select(select, from),
+            Node::Select(select) => self.select(select, plan, from),
             Node::Sub {
                 condition,
                 body,
                 origin,
             } => {
                 let may = self.test(condition, from);
-                if self.nodes(body, may.yes) != Views::NONE {
+                if self.nodes(body, plan, may.yes) != Views::NONE {
                     self.end(End::NoRoute, None);
                 }
                 self.passes(may, origin)
@@ -203,9 +212,11 @@ impl<'a> May<'a, '_> {
                 origin,
             } => {
                 let may = self.test(condition, from);
-                let through = self.branch(then, origin, may.yes);
+                let through = self.branch(then, within(plan, 0), origin, may.yes);
                 let not = match otherwise {
-                    Some(otherwise) if may.no != Views::NONE => self.node(otherwise, may.no),
+                    Some(otherwise) if may.no != Views::NONE => {
+                        self.node(otherwise, within(plan, 1), may.no)
+                    }
                     _ => may.no,
                 };
                 through | not | self.refusal(may.unknown, origin)
@@ -257,7 +268,7 @@ impl<'a> May<'a, '_> {
         on
     }
 
-    fn select(&mut self, select: &'a Select, from: Views) -> Views {
+    fn select(&mut self, select: &'a Select, plan: Option<&'a Plan>, from: Views) -> Views {
         let (mut through, mut broken) = (Views::NONE, Views::NONE);
         let mut arms = vec![Views::NONE; select.arms.len()];
         for seen in from.each() {
@@ -287,8 +298,8 @@ impl<'a> May<'a, '_> {
                 }
             }
         }
-        for (arm, views) in select.arms.iter().zip(arms) {
-            through |= self.branch(&arm.then, &arm.origin, views);
+        for (number, (arm, views)) in select.arms.iter().zip(arms).enumerate() {
+            through |= self.branch(&arm.then, within(plan, number), &arm.origin, views);
         }
         through | self.refusal(broken, &select.origin)
     }
@@ -302,14 +313,24 @@ impl<'a> May<'a, '_> {
     }
 
     /// As the walk's own: a way out is named by its condition's line.
-    fn branch(&mut self, then: &'a Node, origin: &Origin, from: Views) -> Views {
+    fn branch(
+        &mut self,
+        then: &'a Node,
+        plan: Option<&'a Plan>,
+        origin: &Origin,
+        from: Views,
+    ) -> Views {
         match then {
             _ if from == Views::NONE => from,
             Node::Leaf { outbound, .. } => {
                 self.end(End::To(*outbound), Some(origin));
                 Views::NONE
             }
-            other => self.node(other, from),
+            other => self.node(other, plan, from),
         }
     }
+}
+
+fn within(plan: Option<&Plan>, number: usize) -> Option<&Plan> {
+    plan.and_then(|plan| plan.inner(number))
 }

@@ -108,7 +108,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// The earliest rule from `from` on that may see what it looks for in this class of facts.
-    fn next_of(&mut self, index: &'a Index, entry: &'a Entry, from: u32) -> Told {
+    pub(super) fn next_of(&mut self, index: &'a Index, entry: &'a Entry, from: u32) -> Told {
         let look = Look {
             index,
             entry,
@@ -239,8 +239,8 @@ impl Scan {
 }
 
 /// What a class tells.
-struct Told {
-    next: u32,
+pub(super) struct Told {
+    pub(super) next: u32,
     /// Whether the fact has a value: what was found was found by it.
     is_known: bool,
     /// As in [`Proof::Name`].

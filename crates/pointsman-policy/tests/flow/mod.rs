@@ -24,7 +24,7 @@ use pointsman_policy::model::{
     OutboundKind, Policy, Rule, Select, SelectOn, SetId,
 };
 use pointsman_policy::request::{Answer, RequestId};
-use pointsman_policy::set::RuleSet;
+use pointsman_policy::set::{Key, RuleSet};
 use pointsman_policy::zone::{ZoneId, Zones};
 use pointsman_policy::{Domain, End, Host, Possible};
 
@@ -57,6 +57,13 @@ pub(crate) fn policy(body: Vec<Node>) -> Policy {
         domain_order: DomainOrder::Native,
         on_unknown: OnUnknown::Skip,
     }
+}
+
+/// The same with a plan, however short its lists are.
+pub(crate) fn compiled(policy: &Policy) -> Policy {
+    let mut compiled = policy.clone();
+    compiled.body.compile_lists(Key::default(), 1);
+    compiled
 }
 
 pub(crate) fn with_sets(mut policy: Policy, sets: Vec<RuleSet>) -> Policy {

@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
-use crate::condition::{AddressOf, Condition, TextField};
+use super::truths::Views;
+use crate::condition::{AddressOf, Asks, Condition, TextField};
 use crate::fact::{Facts, Need};
 use crate::ids::SetId;
 use crate::model::Policy;
+use crate::plan::Class;
 
 /// What may be anything besides the facts that may be asked for.
 pub(super) struct Free {
@@ -68,6 +70,27 @@ impl Free {
             at_accept: AtAccept::Name { client },
             sets: Vec::new(),
             breaks: true,
+        }
+    }
+
+    /// Whether the facts of a class may be anything, where the address of a named destination is seen so.
+    pub(super) fn class(&self, class: Class, at: Views) -> bool {
+        let AtAccept::Name { client } = self.at_accept else {
+            return false;
+        };
+        match class {
+            Class::Asn(asks) | Class::Country(asks) | Class::Destination(asks) => {
+                asks == Asks::Resolve || at.has(true)
+            }
+            Class::Inbound
+            | Class::Network
+            | Class::Outgoing
+            | Class::Port
+            | Class::Protocol(_)
+            | Class::SourcePort
+            | Class::Text(_) => true,
+            Class::Source => client == Client::Free,
+            Class::AddressKind | Class::Domain => false,
         }
     }
 
