@@ -52,6 +52,11 @@ impl Ends {
         self.end(name, DnsEnd::Ask(self.upstreams.len() - 1))
     }
 
+    /// The number of an upstream among those who may be asked.
+    pub(crate) fn upstream(&self, name: &str) -> Option<usize> {
+        self.upstreams.iter().position(|known| *known.name == *name)
+    }
+
     /// Names with fixed addresses: exact, or with all names below (`true`).
     pub(crate) fn with_hosts(&mut self, hosts: &[(Domain, bool, IpAddr)]) {
         self.hosts = hosts.to_vec();
@@ -67,7 +72,7 @@ impl Ends {
         let infos = ends.iter().map(|(name, end)| OutboundInfo {
             name: Arc::clone(name),
             kind: OutboundKind::Plain(match end {
-                DnsEnd::Ask(_) => Action::Direct,
+                DnsEnd::Ask(_) | DnsEnd::Follow => Action::Direct,
                 DnsEnd::Drop => Action::Blackhole,
                 DnsEnd::NoData | DnsEnd::NoName | DnsEnd::Refused | DnsEnd::Zero => Action::Reject,
             }),
@@ -87,6 +92,7 @@ impl Ends {
             policy: Arc::new(policy),
             ends: ends.into_iter().map(|(_, end)| end).collect(),
             upstreams,
+            follow: None,
             hosts,
             asks_for_local_names: false,
             limits: DnsLimits::default(),

@@ -18,7 +18,7 @@ use pointsman_policy::model::{Body, Origin, OutboundInfo};
 use pointsman_policy::set::Key;
 use pointsman_policy::{OutboundId, Policy, Prefix};
 pub use pointsman_spec::address::{Endpoint, Families, Server, Uplink};
-pub use pointsman_spec::dns::{DnsEnd, DnsLimits, DnsSpec, UpstreamSpec};
+pub use pointsman_spec::dns::{DnsEnd, DnsLimits, DnsSpec, FollowSpec, UpstreamSpec};
 pub use pointsman_spec::door::{DoorSpec, Listen};
 pub use pointsman_spec::ids::{PolicyId, ResolverId};
 pub use pointsman_spec::limits::{DatagramLimits, Filtering, SniffLimits, Timeouts};

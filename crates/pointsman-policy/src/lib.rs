@@ -15,6 +15,7 @@ pub mod domain;
 mod entry;
 pub mod explain;
 pub mod fact;
+mod follow;
 #[doc(hidden)]
 pub mod fuzz_checks;
 pub mod geo;
@@ -48,6 +49,7 @@ pub use condition::Condition;
 pub use decision::{Decision, Entry, Particular, Reason, Step, Trace, Visit};
 pub use domain::Domain;
 pub use fact::{Fact, Facts, Need, Provenance, SoughtFacts};
+pub use follow::Agreement;
 pub use interpret::{End, Possible, Watch, base_name};
 pub use model::{Action, Node, OutboundId, Policy};
 pub use pattern::NamePattern;

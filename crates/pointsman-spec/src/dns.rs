@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pointsman_policy::{Domain, Policy};
 
+use crate::ids::PolicyId;
 use crate::resolver::NameServer;
 
 /// What a DNS server is made of. Doors that speak DNS lead to it.
@@ -17,6 +18,8 @@ pub struct DnsSpec {
     pub ends: Vec<DnsEnd>,
     /// Who may be asked.
     pub upstreams: Vec<UpstreamSpec>,
+    /// How [`DnsEnd::Follow`] goes; there where an end is.
+    pub follow: Option<FollowSpec>,
     /// Names with fixed addresses, before all rules: exact, or with all names below (`true`).
     pub hosts: Vec<(Domain, bool, IpAddr)>,
     /// Names that mean nothing to the world (`printer.local`, `router`, reverse names of private addresses) are asked for as
@@ -33,6 +36,8 @@ pub enum DnsEnd {
     Ask(usize),
     /// Nothing is answered.
     Drop,
+    /// Who is asked for names whose flows leave as they do by [`FollowSpec::policy`].
+    Follow,
     /// There is no such record.
     NoData,
     /// There is no such name.
@@ -41,6 +46,17 @@ pub enum DnsEnd {
     Refused,
     /// The address of no host: `0.0.0.0` and `::`; of other types there are none.
     Zero,
+}
+
+/// Who is asked for a name is where its flows leave: one policy decides both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowSpec {
+    /// The policy of flows.
+    pub policy: PolicyId,
+    /// Which upstream is asked for names whose flows leave by an outbound, by its number; `None`: none is.
+    pub ask: Vec<Option<usize>>,
+    /// Which one is asked where flows may leave by several outbounds that ask differently.
+    pub undecided: Option<usize>,
 }
 
 /// Name servers that are asked in turn. Where none answers nobody else is asked.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use pointsman_policy::fact::{Fact, Facts, Inbound, InboundKind, Network, Provenance};
-use pointsman_policy::{Domain, Host};
+use pointsman_policy::{Action, Domain, Host};
 use pointsman_spec::dns::DnsEnd;
 use pointsman_wire::dns::{
     ExtendedError, MAX_MESSAGE, OwnData, OwnRecord, Query, Reply, Unanswerable, code, kind,
@@ -18,7 +18,7 @@ use super::counts::Became;
 use super::local_names::{LocalName, local_name};
 use super::waits::WaitPlace;
 use crate::door::Door;
-use crate::ends::counted;
+use crate::ends::{ClientAddr, Ends, LocalAddr};
 use crate::generation::Generation;
 use crate::outbound::Ways;
 use crate::resolver::{Folded, Heard, Upstream, WireQuestion};
@@ -155,13 +155,20 @@ impl Service {
         {
             return self.local(&query, local, limit, out);
         }
-        let end = self.server.decide(facts);
+        let generation = self.ways.generation();
+        let policies = &generation.spec().policies;
+        let end = self.server.decide(facts, policies, generation.number());
         let upstream = match end {
             QueryEnd::Ask(upstream) => upstream,
             QueryEnd::Here(end) => return self.refuse(&query, end, limit, out),
-            QueryEnd::Undecided => {
-                let why = "no rule says who is asked for this name";
-                write_error(&query, code::SERV_FAIL, OTHER, why, limit, out);
+            QueryEnd::FlowsRefused(Action::Blackhole) => {
+                return self.refuse(&query, DnsEnd::Drop, limit, out);
+            }
+            QueryEnd::FlowsRefused(_) => {
+                return self.refuse(&query, DnsEnd::NoName, limit, out);
+            }
+            QueryEnd::Undecided(why) => {
+                write_error(&query, code::SERV_FAIL, OTHER, &why, limit, out);
                 return (Some(Became::Failed), Outcome::Replied);
             }
         };
@@ -174,10 +181,13 @@ impl Service {
             write_heard(&query, &heard, now, limit, out);
             return (Some(became), Outcome::Replied);
         }
-        let client = asker.client.map(|client| client.ip());
-        let here = asker.here.map(|here| here.ip()).or(client);
-        let client = client.zip(here).map(|(client, here)| counted(client, here));
-        let client = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let ends = Ends {
+            client: asker.client.map(ClientAddr::new),
+            local: asker.here.map(LocalAddr::new),
+            original: None,
+        };
+        // Those of local streams are one client.
+        let client = ends.counted().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let waits = &self.ways.shared().dns_waits;
         let place = match waits.place(client, &self.server.limits) {
             Ok(place) => place,
@@ -190,7 +200,7 @@ impl Service {
             message: message.into(),
             question: folded.view().to_owned(),
             upstream,
-            ways: self.ways.clone(),
+            ways: self.ways.clone().of(&ends),
             network: asker.network,
             _place: place,
         };
@@ -279,7 +289,7 @@ impl Service {
             DnsEnd::Drop => return (Some(Became::Dropped), Outcome::Silent),
             DnsEnd::Refused => code::REFUSED,
             DnsEnd::NoName => code::NX_DOMAIN,
-            DnsEnd::Ask(_) | DnsEnd::NoData | DnsEnd::Zero => code::NO_ERROR,
+            DnsEnd::Ask(_) | DnsEnd::Follow | DnsEnd::NoData | DnsEnd::Zero => code::NO_ERROR,
         };
         let is_negative = zero.is_none() && code != code::REFUSED;
         let reply = Reply {

@@ -79,6 +79,10 @@ impl Upstream {
             None => asker.within(self.timeout),
         };
         let until = Instant::now() + asker.patience().whole;
-        asker.ask(question, until).await
+        let questions = std::slice::from_ref(question);
+        match asker.enter(questions, until).await {
+            Ok(_place) => asker.ask(question, until).await,
+            Err(why) => Heard::failed(why),
+        }
     }
 }

@@ -1,13 +1,17 @@
 //! The DNS server of a generation: data, and those who are asked, which live.
 
+mod follow;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use pointsman_policy::fact::{Fact, Facts};
-use pointsman_policy::{Decision, Domain, Need, OutboundId, Policy, Step};
+use pointsman_policy::{Action, Decision, Domain, Host, Need, OutboundId, Policy, Step};
 use pointsman_spec::dns::{DnsEnd, DnsLimits, DnsSpec};
 use pointsman_spec::outbound::Outbound;
 
+use self::follow::{Follow, Followed};
+use super::Number;
 use crate::resolver::{ByName, Station, Upstream};
 
 /// What doors that speak DNS lead to.
@@ -16,6 +20,7 @@ pub struct DnsServer {
     policy: Arc<Policy>,
     ends: Vec<DnsEnd>,
     upstreams: Vec<Arc<Upstream>>,
+    follow: Option<Arc<Follow>>,
     hosts: Arc<ByName<IpAddr>>,
     /// Whether names that mean nothing to the world are asked for all the same.
     pub(crate) asks_for_local_names: bool,
@@ -29,8 +34,10 @@ pub(crate) enum QueryEnd {
     Ask(Arc<Upstream>),
     /// It is answered here.
     Here(DnsEnd),
-    /// No rule says what becomes of it.
-    Undecided,
+    /// All flows to the name are refused: it is as if there were no such name, or it is not answered.
+    FlowsRefused(Action),
+    /// Nobody says what becomes of it, and why.
+    Undecided(Arc<str>),
 }
 
 impl DnsServer {
@@ -42,6 +49,7 @@ impl DnsServer {
             policy: Arc::clone(&spec.policy),
             ends: spec.ends.clone(),
             upstreams: spec.upstreams.iter().map(upstream).collect(),
+            follow: spec.follow.clone().map(|spec| Arc::new(Follow::new(spec))),
             hosts: Arc::new(ByName::new(spec.hosts.iter().cloned())),
             asks_for_local_names: spec.asks_for_local_names,
             limits: spec.limits,
@@ -89,16 +97,41 @@ impl DnsServer {
         self.ends.get(usize::try_from(end.0).ok()?)
     }
 
-    /// What becomes of a query; what is asked for and no query has is absent.
-    pub(crate) fn decide(&self, facts: Facts) -> QueryEnd {
+    /// What becomes of a query; what is asked for and no query has is absent. `policies` are those of flows.
+    pub(crate) fn decide(
+        &self,
+        facts: Facts,
+        policies: &[Arc<Policy>],
+        number: Number,
+    ) -> QueryEnd {
+        let name = facts.destination.known().and_then(Host::name).cloned();
+        let client = facts
+            .source
+            .known()
+            .map(|client| client.ip().to_canonical());
         let end = self.decision(facts).and_then(|decision| decision.outbound);
         match end.and_then(|end| self.end(end)) {
-            Some(DnsEnd::Ask(at)) => match self.upstreams.get(*at) {
-                Some(upstream) => QueryEnd::Ask(Arc::clone(upstream)),
-                None => QueryEnd::Undecided,
-            },
+            Some(DnsEnd::Ask(at)) => self.ask(*at),
+            Some(DnsEnd::Follow) => {
+                let followed = self.follow.as_ref().zip(name);
+                let followed =
+                    followed.map(|(follow, name)| follow.ask(&name, client, policies, number));
+                match followed {
+                    Some(Followed::Ask(at)) => self.ask(at),
+                    Some(Followed::Refused(action)) => QueryEnd::FlowsRefused(action),
+                    Some(Followed::Nobody(why)) => QueryEnd::Undecided(why),
+                    None => QueryEnd::Undecided("no flow can have that name".into()),
+                }
+            }
             Some(end) => QueryEnd::Here(*end),
-            None => QueryEnd::Undecided,
+            None => QueryEnd::Undecided("no rule says who is asked for this name".into()),
+        }
+    }
+
+    fn ask(&self, at: usize) -> QueryEnd {
+        match self.upstreams.get(at) {
+            Some(upstream) => QueryEnd::Ask(Arc::clone(upstream)),
+            None => QueryEnd::Undecided("the upstream is not there".into()),
         }
     }
 }

@@ -446,3 +446,33 @@ fn a_reload_keeps_what_is_known_and_asks_as_it_says() {
     world.check("a.test A", "NOERROR", &["A 10.0.0.1"]);
     assert_eq!((world.near.all().len(), world.far.all().len()), (1, 1));
 }
+
+/// D16: one policy decides where flows go and where their names are asked.
+#[test]
+fn names_are_asked_where_their_flows_leave() {
+    let world = native("");
+    let text = std::fs::read_to_string(world.daemon.directory.path().join("conf")).unwrap();
+    let rules = "rules:\n- DOMAIN-SUFFIX, corp.test, privacy\n- AND, [DST-PORT, 443], [DOMAIN-SUFFIX, x.test], privacy\n\
+                 - RULE-SET, ads, REJECT\n- DOMAIN, gone.test, BLACKHOLE\n- FALLBACK, DIRECT\n";
+    let follow = |more: &str| text.replace("policy: direct\n", rules) + more;
+    let reload = |text: &str| {
+        world.daemon.write("conf", text);
+        world.daemon.client(&["reload"])
+    };
+    // Refused: whose names depend on a port is nobody's to guess.
+    let refused = reload(&follow(""));
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("error[dns-undecided]"), "{said}");
+    assert!(reload(&follow("  undecided: far\n")).status.success());
+    world.check("a.corp.test A", "NOERROR", &["A 10.0.0.2"]);
+    world.check("y.test A", "NOERROR", &["A 10.0.0.1"]);
+    world.check("b.x.test A", "NOERROR", &["A 10.0.0.2"]);
+    world.check("x.ads.test A", "NXDOMAIN", &[]);
+    world.check("+time=2 gone.test A", "none", &[]);
+    assert_eq!((world.near.all().len(), world.far.all().len()), (1, 2));
+    // What is selected decides nothing here: an outbound asks whom it asks.
+    let asked = follow("  undecided: far\n  ask: { DIRECT: far }\n");
+    assert!(reload(&asked).status.success());
+    world.check("z.test A", "NOERROR", &["A 10.0.0.2"]);
+}

@@ -53,6 +53,8 @@ pub(super) struct ServerKeys<'a> {
     pub(super) rules: Option<(&'a Node, &'a Node)>,
     pub(super) policy: Option<(&'a Node, &'a Node)>,
     pub(super) limits: Option<&'a Node>,
+    pub(super) ask: Option<(&'a Node, &'a Node)>,
+    pub(super) undecided: Option<(&'a Node, &'a Node)>,
     /// Names with upstreams of their own.
     pub(super) domains: Option<&'a Node>,
 }
@@ -87,6 +89,8 @@ pub(super) fn read<'a>(
         rules: keys.take_pair("rules"),
         policy: keys.take_pair("policy"),
         limits: given(&mut keys, "limits"),
+        ask: keys.take_pair("ask"),
+        undecided: keys.take_pair("undecided"),
         domains: None,
     };
     let upstreams = keys.take("upstreams");

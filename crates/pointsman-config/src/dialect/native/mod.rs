@@ -9,6 +9,7 @@ mod columns;
 mod defaults;
 mod dns;
 mod flow_tests;
+mod following;
 mod forwards;
 mod inbounds;
 mod include;
@@ -152,10 +153,10 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
     let dns = dns::read(parts.dns, &table, problems);
     let mut forwards = forwards::read(parts.forwards, &mut table, input, problems);
     let mut policies = written.lower(&table, &rule_sets, &databases, problems);
-    let context = queries::Context {
+    let context = following::Context {
         rule_sets: &rule_sets,
         databases: &databases,
-        main: policies.main,
+        policies: &policies,
         outbounds: &table,
     };
     let server = queries::read(&dns, &context, problems);
@@ -183,6 +184,9 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
     let (direct, reset, reject) = (builtin("direct")?, builtin("reset")?, builtin("reject")?);
     let (outbounds, infos) = table.finish();
     let mut whole = policies.finish(&infos, direct, &rule_sets, &databases, general.on_unknown);
+    if let (Some(server), Some(main)) = (&server, policies.main.and_then(|id| whole.get(id.0))) {
+        following::check(server, main, problems);
+    }
     inbounds.restrict(&mut whole, reject);
     for (forward, origins) in &mut forwards {
         forward.door.policy = PolicyId(whole.len());

@@ -164,7 +164,7 @@ fn language(node: &Node) -> Language {
 
 /// The line that an origin names, without its indentation; where it stands in another file than the
 /// policy, the policy's first one.
-fn line(policy: &Span, origin: &Origin) -> Span {
+pub(super) fn line(policy: &Span, origin: &Origin) -> Span {
     let source = &policy.source;
     let before = (origin.line as usize).checked_sub(1);
     let mut lines = source.text.split_inclusive('\n');
@@ -299,6 +299,11 @@ impl Policies {
         self.broken |= body.is_none();
         self.bodies.push((name.into(), body.unwrap_or_default()));
         Some(PolicyId(self.bodies.len() - 1))
+    }
+
+    /// The steps of a policy.
+    pub(super) fn body(&self, id: PolicyId) -> &[PolicyNode] {
+        self.bodies.get(id.0).map_or(&[], |(_, body)| body)
     }
 
     /// The policy that an inbound names.

@@ -6,23 +6,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pointsman_policy::condition::DomainTest;
-use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::line::Scope;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, Rule, SetId};
 use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy, Prefix};
 
 use super::dns::{Dns, ServerKeys};
+use super::following::{self, Context, Used, leads_to};
 use super::list_files::plain_keys;
-use super::rule_sets::RuleSets;
 use super::{allow, given, named};
 use crate::forward::origin;
 use crate::name_server::{Ends, door};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::rule_list::{Fallback, RuleLists};
-use crate::setup::{
-    DnsEnd, DnsLimits, DnsServer, DoorSpec, Kind, PolicyId, Refusal, ResolverId, Written,
-};
+use crate::setup::{DnsEnd, DnsLimits, DnsServer, DoorSpec, Kind, Refusal, ResolverId, Written};
 use crate::tree::{self, Expansion, Lists, LowerContext};
 use crate::value::{self, parse_bind};
 use crate::yaml::{KeyStyle, Node, Value};
@@ -37,16 +34,10 @@ const ANSWERS: [(&str, DnsEnd); 5] = [
 ];
 
 /// Ends that are understood and not built.
-const LATER: [&str; 3] = ["fake", "follow", "hosts"];
+const LATER: [&str; 2] = ["fake", "hosts"];
 
-/// What of the configuration rules for names need.
-pub(super) struct Context<'a> {
-    pub(super) rule_sets: &'a RuleSets,
-    pub(super) databases: &'a Arc<GeoDatabases>,
-    /// The policy of flows.
-    pub(super) main: Option<PolicyId>,
-    pub(super) outbounds: &'a Outbounds,
-}
+/// The end that asks where flows leave.
+const FOLLOW: &str = "follow";
 
 /// The server; `None` where there is none, and after an error.
 pub(super) fn read(
@@ -59,15 +50,13 @@ pub(super) fn read(
         rules,
         policy,
         limits,
+        ask,
+        undecided,
         domains,
     } = dns.server;
     let Some((listen_key, listen)) = listen else {
-        let others = [
-            rules.map(|(key, _)| key),
-            policy.map(|(key, _)| key),
-            limits,
-        ];
-        for key in others.into_iter().flatten() {
+        let pairs = [rules, policy, ask, undecided].into_iter().flatten();
+        for key in pairs.map(|(key, _)| key).chain(limits) {
             let message = "there is no DNS server that this is for: `dns.listen` is not given";
             problems.warning("unused-key", &key.span, message).hint =
                 Some("add `listen: \"udp://127.0.0.1:53\"`".into());
@@ -76,7 +65,8 @@ pub(super) fn read(
     };
     let doors = doors(listen, problems);
     let limits = limits.map_or_else(DnsLimits::default, |node| read_limits(node, problems));
-    let (mut ends, table) = ends(dns);
+    let has_policy = context.policies.main.is_some();
+    let (mut ends, table) = ends(dns, has_policy);
     let mut body = of_domains(domains, &table, problems);
     let decided = match (rules, policy) {
         (Some((first, _)), Some((second, _))) => {
@@ -88,13 +78,27 @@ pub(super) fn read(
         }
         (Some((_, rules)), None) => of_list(rules, &table, context, problems),
         (None, Some((_, tree))) => of_tree(tree, &table, context, problems),
-        (None, None) => Some(vec![PolicyNode::Leaf {
-            outbound: usual(dns, &table)?,
-            origin: origin(&listen_key.span, "no rules: dns.resolver".to_owned()),
-        }]),
+        (None, None) => {
+            let (outbound, text) = match table.find(FOLLOW) {
+                Some(follow) => (follow, "no rules: follow"),
+                None => (usual(dns, &table)?, "no rules: dns.resolver"),
+            };
+            let origin = origin(&listen_key.span, text.to_owned());
+            Some(vec![PolicyNode::Leaf { outbound, origin }])
+        }
     };
     body.extend(decided?);
     ends.with_hosts(dns.resolvers.first().map_or(&[][..], |it| &it.hosts));
+    let is_followed = table
+        .find(FOLLOW)
+        .is_some_and(|follow| leads_to(&body).contains(&follow));
+    let used = match (is_followed, rules.is_some() || policy.is_some()) {
+        (false, _) => Used::No,
+        (true, true) => Used::Said,
+        (true, false) => Used::Usually,
+    };
+    let place = (&listen_key.span, used);
+    let follow = following::spec(dns, (ask, undecided), &ends, context, place, problems);
     let like = Policy {
         name: "dns".into(),
         outbounds: Arc::new([]),
@@ -107,8 +111,7 @@ pub(super) fn read(
         on_unknown: OnUnknown::Skip,
     };
     let mut what = ends.server(body, &like);
-    what.limits = limits;
-    let _flows = (context.main, context.outbounds);
+    (what.limits, what.follow) = (limits, follow);
     (!doors.is_empty()).then(|| DnsServer {
         what,
         doors,
@@ -124,8 +127,8 @@ fn usual(dns: &Dns<'_>, table: &Outbounds) -> Option<OutboundId> {
     table.find(dns.names.get(at)?)
 }
 
-/// The ends of rules: upstreams, and answers.
-fn ends(dns: &Dns<'_>) -> (Ends, Outbounds) {
+/// The ends of rules: upstreams, and answers; where there is a policy of flows, it may be followed.
+fn ends(dns: &Dns<'_>, has_policy: bool) -> (Ends, Outbounds) {
     let mut ends = Ends::default();
     for (at, name) in dns.names.iter().enumerate() {
         let id = ResolverId(at);
@@ -140,11 +143,16 @@ fn ends(dns: &Dns<'_>) -> (Ends, Outbounds) {
     for (word, end) in ANSWERS {
         ends.end(word, end);
     }
+    if has_policy {
+        ends.end(FOLLOW, DnsEnd::Follow);
+    }
+    let follow = has_policy.then(|| (FOLLOW, Kind::direct()));
     let asks = dns.names.iter().map(|name| (name.as_str(), Kind::direct()));
     let answers = ANSWERS
         .iter()
         .map(|(word, _)| (*word, Kind::Refuse(Refusal::Reject)));
-    let table = Outbounds::with_builtins(asks.chain(answers)).called("upstream or answer");
+    let table =
+        Outbounds::with_builtins(asks.chain(answers).chain(follow)).called("upstream or answer");
     (ends, table)
 }
 
@@ -152,6 +160,11 @@ fn find(table: &Outbounds, name: &str, span: &Span, problems: &mut Problems) -> 
     if LATER.contains(&name.to_ascii_lowercase().as_str()) {
         problems.not_yet(span, format!("the answer `{name}`"));
         let message = format!("`{name}` answers nothing yet: name an upstream");
+        problems.error("unknown-end", span, message);
+        return None;
+    }
+    if name.eq_ignore_ascii_case(FOLLOW) && table.find(FOLLOW).is_none() {
+        let message = "there is no policy to follow: neither `policy` nor `rules` is given";
         problems.error("unknown-end", span, message);
         return None;
     }

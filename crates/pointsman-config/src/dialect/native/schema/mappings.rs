@@ -429,6 +429,8 @@ const DNS: Mapping = mapping(
         ),
         key("rules", List(&Rule)),
         key("policy", Text),
+        key("ask", ByName(&NAME)),
+        key("undecided", NAME),
         key("limits", ValueKind::Mapping(&DNS_LIMITS)),
         key("answers", Any),
         key("bootstrap", Any),

@@ -82,6 +82,8 @@ dns:
   family: prefer-ipv4
   listen: ["udp://127.0.0.1", { address: "udp://[::1]:53", name: six, allow: ["::1"], tls: {} }]
   rules: ["RULE-SET, secret-sites, nxdomain", "FALLBACK, isp"]
+  ask: { privacy: far }
+  undecided: isp
   limits: { waiting: 100, client_waiting: 10, tcp_clients: 5, tcp_idle: 5s, client_rate: 200 }
   answers: []
   bootstrap: []

@@ -152,10 +152,18 @@ fn the_whole_example_loads() {
             pointsman.yaml:5:19: note[not-yet]: not yet: inbounds of type `tun`; this one is not opened
               |   house:  { type: tun }
               |                   ^^^
+            pointsman.yaml:7:3: warning[no-upstream-for]: nobody is asked for names whose flows leave by `privacy`
+              |   privacy: { type: socks5, server: "127.0.0.1:2123" }
+              |   ^^^^^^^
+              hint: add `ask: { privacy: UPSTREAM }` to `dns`, or an upstream with `via: privacy`
             pointsman.yaml:7:3: warning[guard-by-endpoint]: any program that listens on 127.0.0.1:2123 is taken for the one behind `privacy`: its flows go direct where the rules say proxy, if the daemon may look at it
               |   privacy: { type: socks5, server: "127.0.0.1:2123" }
               |   ^^^^^^^
               hint: say who it is: `served_by: { user: NAME }` or `{ program: PATH }`
+            pointsman.yaml:8:3: warning[no-upstream-for]: nobody is asked for names whose flows leave by `work`
+              |   work:    { type: direct, interface: wg0 }
+              |   ^^^^
+              hint: add `ask: { work: UPSTREAM }` to `dns`, or an upstream with `via: work`
             pointsman.yaml:10:20: note[not-yet]: not yet: outbounds of type `fastest`; `auto` refuses every flow
               |   auto:    { type: fastest, members: [privacy, direct], probe: { url: "http://www.gstatic.com/generate_204", interval: 5m } }
               |                    ^^^^^^^

@@ -89,3 +89,73 @@ fn addresses_of_servers_are_checked() {
         ],
     );
 }
+
+/// Outbounds, upstreams and rules of flows; what the DNS server is told beside them.
+fn following(rules: &str, dns: &str) -> Vec<String> {
+    let text = format!(
+        "outbounds: {{ privacy: {{ type: socks5, server: '192.0.2.9:1' }}, work: {{ type: direct, interface: lo }} }}\n\
+         inbounds: {{ desk: {{ type: mixed, listen: 0 }} }}\nrules:\n{rules}dns:\n  listen: 'udp://127.0.0.1:53'\n  \
+         upstreams: {{ isp: 'udp://192.0.2.1', far: {{ address: 'udp://192.0.2.2', via: privacy }}, corp: {{ address: 'udp://192.0.2.3', via: work }} }}\n{dns}"
+    );
+    let problems = super::read(&text).problems;
+    let shown = problems.0.iter().map(ToString::to_string);
+    shown
+        .map(|it| it.lines().next().unwrap().to_owned())
+        .collect()
+}
+
+/// D16: who is asked is where flows leave; where that depends on a port somebody has to be named.
+#[test]
+fn names_are_followed_where_it_can_be_told() {
+    let plain = "- DOMAIN-SUFFIX, corp.test, work\n- FALLBACK, DIRECT\n";
+    assert_eq!(following(plain, ""), [""; 0]);
+    let by_port = "- DOMAIN-SUFFIX, corp.test, work\n- AND, [DST-PORT, 443], [DOMAIN-SUFFIX, x.test], privacy\n- FALLBACK, DIRECT\n";
+    assert_eq!(
+        following(by_port, ""),
+        [
+            "pointsman.yaml:5:3: error[dns-undecided]: flows to `x.x.test` may leave by `privacy` or by `DIRECT`, which ask different upstreams for the name"
+        ]
+    );
+    assert_eq!(following(by_port, "  undecided: far\n"), [""; 0]);
+    // Names that rules of the server take need no way.
+    let sent = "  rules: ['DOMAIN-SUFFIX, x.test, far', 'FALLBACK, follow']\n";
+    assert_eq!(following(by_port, sent), [""; 0]);
+    // A rule on ports alone concerns every name.
+    let all = "- DST-PORT, 443, privacy\n- FALLBACK, DIRECT\n";
+    assert_eq!(
+        following(all, "  undecided: nobody\n"),
+        ["pointsman.yaml:9:14: error[unknown-resolver]: `dns.upstreams` has no `nobody`"]
+    );
+    assert_eq!(
+        following(all, ""),
+        [
+            "pointsman.yaml:4:3: error[dns-undecided]: flows to `no-rule-names-this.example` may leave by `privacy` or by `DIRECT`, which ask different upstreams for the name"
+        ]
+    );
+}
+
+#[test]
+fn nobody_is_asked_in_silence() {
+    let rules = "- DOMAIN, a.test, other\n- FALLBACK, DIRECT\n";
+    let text = |dns: &str| {
+        format!(
+            "outbounds: {{ other: {{ type: socks5, server: '192.0.2.9:1' }} }}\ninbounds: {{ desk: {{ type: mixed, listen: 0 }} }}\n\
+             rules:\n{rules}dns:\n  listen: 'udp://127.0.0.1:53'\n  upstreams: {{ isp: 'udp://192.0.2.1' }}\n{dns}"
+        )
+    };
+    let told = |dns: &str| {
+        let problems = super::read(&text(dns)).problems;
+        let word = |it: &crate::Problem| format!("{:?}[{}]", it.severity, it.code).to_lowercase();
+        problems.0.iter().map(word).collect::<Vec<_>>()
+    };
+    let said = "  rules: ['DOMAIN, b.test, isp', 'FALLBACK, follow']\n";
+    assert_eq!(told(said), ["error[no-upstream-for]"]);
+    // Nobody wrote that it is followed.
+    assert_eq!(told(""), ["warning[no-upstream-for]"]);
+    assert_eq!(told("  ask: { other: isp }\n"), [""; 0]);
+    assert_eq!(
+        told("  ask: { othr: isp }\n"),
+        ["warning[no-upstream-for]", "error[unknown-outbound]"]
+    );
+    assert_eq!(told("  rules: ['FALLBACK, isp']\n"), [""; 0]);
+}
