@@ -3,25 +3,25 @@
 mod arriving;
 mod association;
 mod carry;
+mod client_side;
 mod decide;
 mod entrance;
 mod entries;
 mod eviction;
-mod front;
 mod hold_queue;
-mod leaving;
 mod losses;
 mod marks;
 mod nat;
 pub(crate) mod quota;
+mod readiness;
 mod relay;
 pub(crate) mod relays;
 mod scratch;
 mod slab;
 mod targets;
 mod unanswered;
-mod waiting;
 mod wakers;
+mod ways_out;
 
 pub(crate) use self::association::{Association, begin};
 pub(crate) use self::entrance::{Entrance, serve};

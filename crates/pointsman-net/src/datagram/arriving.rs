@@ -8,9 +8,9 @@ use pointsman_policy::{Host, Step};
 use pointsman_spec::door::DoorSpec;
 use pointsman_spec::outbound::Kind;
 
+use super::client_side::{ClientDatagram, ClientSide};
 use super::decide;
 use super::entries::{FlowEntry, FlowId, Settled};
-use super::front::{ClientDatagram, Front};
 use super::hold_queue::{HoldQueue, Sender};
 use super::marks::Marks;
 use super::nat::{Client, Seconds};
@@ -37,16 +37,16 @@ impl Relay {
         let Some(door) = self.at.generation.door(self.at.listener).map(Arc::clone) else {
             return;
         };
-        let Some((host, port)) = self.at.front.place(spelled, self.at.local) else {
+        let Some((host, port)) = self.at.client_side.place(spelled, self.at.local) else {
             return;
         };
         let facts = self.facts(client, (host, port), &door);
-        if matches!(self.at.front, Front::Forward) && self.is_refused(&facts, &door) {
+        if matches!(self.at.client_side, ClientSide::Forward) && self.is_refused(&facts, &door) {
             return self.at.seat.not_allowed(client);
         }
         let by = counted(
             client.ip(),
-            self.at.front.asked(spelled, self.at.local).get().ip(),
+            self.at.client_side.asked(spelled, self.at.local).get().ip(),
         );
         let place = match self.place(by) {
             Ok(place) => place,
@@ -74,11 +74,11 @@ impl Relay {
         let flow = self.nat.begin(client, spelled, kept, PATIENCE, now);
         let tell = self.tell.clone();
         self.at.tasks.spawn(async move {
-            let leaves = decide::decide(case, Sender(held)).await;
-            if let Err(unheard) = tell.send(Settled::Decided(flow, leaves)).await
-                && let Settled::Decided(_, Some(leaves)) = unheard.0
+            let decided = decide::decide(case, Sender(held)).await;
+            if let Err(unheard) = tell.send(Settled::Decided(flow, decided)).await
+                && let Settled::Decided(_, Some(decided)) = unheard.0
             {
-                leaves.ended();
+                decided.ended();
             }
         });
     }
@@ -116,36 +116,39 @@ impl Relay {
         if now.number() == self.at.generation.number() {
             return;
         }
-        let heir = match &self.at.front {
-            Front::Forward => Some(self.at.listener),
+        let heir = match &self.at.client_side {
+            ClientSide::Forward => Some(self.at.listener),
             // Its own listener may be gone while its client's way in is not.
-            Front::Association(_, inbound) => {
+            ClientSide::Association(_, inbound) => {
                 let at = |port| SocketAddr::new(self.at.local.get().ip(), port);
                 now.heir(self.at.listener, inbound.port.map(at))
             }
         };
         let door = heir.and_then(|heir| now.door(heir));
         let is_admitted = match (
-            &self.at.front,
+            &self.at.client_side,
             (self.at.generation.door(self.at.listener), door),
         ) {
             // A forward whose listener is gone hears of that by itself, and has no others to admit.
-            (Front::Forward, (_, None)) => return,
-            (Front::Forward, (_, Some(_))) => true,
-            (Front::Association(client, inbound), (Some(was), Some(door))) => is_admitted(
+            (ClientSide::Forward, (_, None)) => return,
+            (ClientSide::Forward, (_, Some(_))) => true,
+            (ClientSide::Association(client, inbound), (Some(was), Some(door))) => is_admitted(
                 inbound.user.as_deref(),
                 client.client(),
                 &was.spec,
                 &door.spec,
             ),
-            (Front::Association(..), _) => false,
+            (ClientSide::Association(..), _) => false,
         };
         if !is_admitted {
             let why = "the configuration in force does not admit its client";
             self.ending = Some(End::Denied(why.into()));
             return;
         }
-        let filtering = self.at.front.filtering(now.spec().datagrams.filtering);
+        let filtering = self
+            .at
+            .client_side
+            .filtering(now.spec().datagrams.filtering);
         self.nat.filter_by(filtering);
         self.at.listener = heir.unwrap_or(self.at.listener);
         self.at.generation = now;
@@ -176,7 +179,7 @@ impl Relay {
 
     /// What is known of a flow at the door.
     fn facts(&self, client: Client, (host, port): (Host, u16), door: &Door) -> Facts {
-        let inbound = self.at.front.inbound(&door.spec, self.at.local);
+        let inbound = self.at.client_side.inbound(&door.spec, self.at.local);
         Facts {
             network: Network::Udp,
             inbound: Fact::Known(inbound, Provenance::Inbound),
@@ -192,7 +195,7 @@ impl Relay {
         let ticket = door.ticket(&self.at.shared.flows, self.at.generation.number(), facts);
         let ends = Ends {
             client: Some(ClientAddr::new(client)),
-            local: Some(self.at.front.asked(spelled, self.at.local)),
+            local: Some(self.at.client_side.asked(spelled, self.at.local)),
             original: None,
         };
         let ways = Ways::new(Arc::clone(&self.at.shared), Arc::clone(&self.at.generation));

@@ -13,7 +13,7 @@ use pointsman_wire::socks::{self, ReplyCode};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use super::front::{Associated, Front};
+use super::client_side::{Associated, ClientSide};
 use super::quota::{Owner, counted};
 use super::relay::{Relay, Stand, ended};
 use crate::case::Case;
@@ -101,7 +101,7 @@ pub(crate) async fn begin(
         tasks: tasks.clone(),
         generation: ways.generation().clone(),
         listener,
-        front: Front::Association(Associated::new(from.get().ip(), announced), inbound),
+        client_side: ClientSide::Association(Associated::new(from.get().ip(), announced), inbound),
         control: Box::pin(ended(client)),
         ticket: Some(ticket),
         socket,

@@ -11,8 +11,10 @@ use std::task::{Context, Poll};
 use pointsman_os::datagram::{self, Datagram, Failure, Offload, Outgoing, Received};
 use pointsman_wire::RequestHost;
 
-use super::entries::{Carried, Ending, FlowId, MappingEntry, MappingId, REST, SHORT_REST};
-use super::front;
+use super::client_side;
+use super::entries::{
+    COOL_DOWN, Carried, Ending, FlowId, MappingEntry, MappingId, SHORT_COOL_DOWN,
+};
 use super::losses::Loss;
 use super::marks::Marks;
 use super::nat::{Back, Seconds, Towards};
@@ -49,7 +51,7 @@ impl Relay {
                 link,
                 waker,
                 controls,
-                waiting,
+                readiness,
                 one_way,
                 ..
             }) = self.nat.mapping_of_mut(key).map(|it| &mut it.kept)
@@ -62,7 +64,7 @@ impl Relay {
                 return self.unlinked(key);
             }
             let mut cx = Context::from_waker(waker);
-            let Poll::Ready(Ok(ready)) = waiting.poll(&mut cx) else {
+            let Poll::Ready(Ok(ready)) = readiness.poll(&mut cx) else {
                 return;
             };
             let (socket, one_way) = (Arc::clone(&link.socket), *one_way);
@@ -107,7 +109,7 @@ impl Relay {
                 continue;
             };
             for bytes in datagram.each() {
-                let Some(said) = self.at.front.hear(datagram.from, datagram.to, bytes) else {
+                let Some(said) = self.at.client_side.hear(datagram.from, datagram.to, bytes) else {
                     continue;
                 };
                 let payload = &bytes[said.skip..];
@@ -171,7 +173,9 @@ impl Relay {
                             let (fault, why) = (of_the_system(&error), error.to_string());
                             self.end_all_of(key, fault, &why);
                         }
-                        false => self.fail(flow, of_the_system(&error), &error.to_string(), REST),
+                        false => {
+                            self.fail(flow, of_the_system(&error), &error.to_string(), COOL_DOWN);
+                        }
                     }
                 }
             }
@@ -250,7 +254,7 @@ impl Relay {
                     Back::Stranger => {
                         let start = batch.heads.len();
                         let host = RequestHost::Address(from.ip());
-                        front::write_head(&mut batch.heads, &host, from.port());
+                        client_side::write_head(&mut batch.heads, &host, from.port());
                         (None, start..batch.heads.len())
                     }
                 };
@@ -296,14 +300,14 @@ impl Relay {
             return None;
         }
         for between in &link.between {
-            let (from, used) = front::relayed(bytes)?;
+            let (from, used) = client_side::relayed(bytes)?;
             // A relay that says where it is by a name, or not at all, is believed.
             if from.is_some_and(|from| from != *between && !from.ip().is_unspecified()) {
                 return None;
             }
             bytes = &bytes[used..];
         }
-        let (from, used) = front::relayed(bytes)?;
+        let (from, used) = client_side::relayed(bytes)?;
         let from = match is_own {
             true => self.nat.only_peer(key)?,
             false => from?,
@@ -324,7 +328,7 @@ impl Relay {
             slices.extend([IoSlice::new(head), IoSlice::new(it.payload)]);
         }
         // Whom no flow brought hears nothing but an association's client.
-        let only = self.at.front.client().map(|client| (client, None));
+        let only = self.at.client_side.client().map(|client| (client, None));
         let to = |it: &Move<'_>| match self.nat.flow(it.flow?) {
             Some(flow) => Some((flow.client(), flow.kept.carried.as_ref()?.from)),
             None => None,
@@ -375,7 +379,7 @@ impl Relay {
         };
         for flow in flows {
             let why = format!("{whose}{to}: {why} (ICMP)");
-            self.fail(flow, fault, &why, SHORT_REST);
+            self.fail(flow, fault, &why, SHORT_COOL_DOWN);
         }
     }
 
@@ -393,7 +397,7 @@ impl Relay {
     /// A mapping carries nothing any more: all of its flows end with it, and the next one has another.
     fn end_all_of(&mut self, key: MappingId, fault: Fault, why: &str) {
         for flow in self.nat.carried_by(key) {
-            self.fail(flow, fault, why, SHORT_REST);
+            self.fail(flow, fault, why, SHORT_COOL_DOWN);
         }
     }
 }

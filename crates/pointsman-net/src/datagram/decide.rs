@@ -18,12 +18,12 @@ use crate::case::{Case, Choice, micros};
 use crate::group::Watch;
 use crate::guest::{Gone, while_here};
 use crate::ledger::Ticket;
-use crate::outbound::{DatagramWay, DialError, Given, Stay, Target, Ways};
+use crate::outbound::{DatagramTarget, DatagramWay, DialError, Stay, Target, Ways};
 use crate::record::{End, chain};
 
 /// A flow that is to be carried.
 #[derive(Debug)]
-pub(super) struct Leaves {
+pub(super) struct DecidedFlow {
     pub(super) ticket: Ticket,
     /// What its client said so far.
     pub(super) held: Arc<HoldQueue>,
@@ -43,7 +43,7 @@ pub(super) struct Leaves {
     pub(super) idle: Option<Duration>,
 }
 
-impl Leaves {
+impl DecidedFlow {
     /// The flow ended meanwhile.
     pub(super) fn ended(self) {
         let end = self.held.ended();
@@ -52,10 +52,10 @@ impl Leaves {
 }
 
 /// Decides a flow; `None`: it has ended, and its record is filed.
-pub(super) async fn decide(mut case: Case, mut guest: Sender) -> Option<Box<Leaves>> {
+pub(super) async fn decide(mut case: Case, mut guest: Sender) -> Option<Box<DecidedFlow>> {
     let live = Arc::clone(case.ticket.live());
     tokio::select! {
-        leaves = Box::pin(lead(&mut case, &mut guest)) => match leaves {
+        led = Box::pin(lead(&mut case, &mut guest)) => match led {
             Ok(led) => Some(Box::new(led.with(case, &guest))),
             Err(Over::Gone) => {
                 case.end(guest.0.ended());
@@ -114,7 +114,7 @@ struct Led {
 }
 
 impl Led {
-    fn with(self, mut case: Case, guest: &Sender) -> Leaves {
+    fn with(self, mut case: Case, guest: &Sender) -> DecidedFlow {
         let doubt = case.take_doubt();
         let known = case.known();
         let look = known.facts.sought.look.known();
@@ -127,7 +127,7 @@ impl Led {
         let matters = !limits.idle_by_protocol.is_empty();
         // Looked at where a rule asked for it, else where it says how long the flow may be idle.
         let protocol = protocol.or_else(|| matters.then(|| guest.0.protocol()).flatten());
-        Leaves {
+        DecidedFlow {
             ticket,
             held: Arc::clone(&guest.0),
             ways,
@@ -155,8 +155,8 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
         let same_family = case.door.spec.same_family;
         let giving = case
             .ways
-            .give(&pick, &case.ends, same_family, &mut case.ticket);
-        let Given {
+            .datagram_target(&pick, &case.ends, same_family, &mut case.ticket);
+        let DatagramTarget {
             way,
             target,
             to,

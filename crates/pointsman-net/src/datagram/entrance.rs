@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::net::UdpSocket;
 
-use super::front::Front;
+use super::client_side::ClientSide;
 use super::quota::Owner;
 use super::relay::{Relay, Stand};
 use crate::ends::LocalAddr;
@@ -61,7 +61,7 @@ fn relay(entrance: Entrance) -> io::Result<Relay> {
         tasks,
         generation,
         listener,
-        front: Front::Forward,
+        client_side: ClientSide::Forward,
         control: Box::pin(listening.stopping()),
         ticket: None,
         socket,

@@ -7,11 +7,11 @@ use std::task::Waker;
 
 use pointsman_os::datagram::Offload;
 
-use super::decide::Leaves;
+use super::decide::DecidedFlow;
 use super::hold_queue::HoldQueue;
 use super::nat::{Client, FlowKey, MappingKey, Nat, Seconds};
 use super::quota::{FlowPermit, WayPermit};
-use super::waiting::Waiting;
+use super::readiness::Readiness;
 use crate::group::Watch;
 use crate::ledger::Ticket;
 use crate::outbound::{DatagramWay, DialError, Link, Stay};
@@ -20,10 +20,10 @@ use crate::spec::Number;
 
 /// How long a flow that was refused, or that failed, goes nowhere before it is decided anew. Long enough that a client
 /// that repeats itself does not fill the records; short enough for one who changed the rules.
-pub(super) const REST: Seconds = 10;
+pub(super) const COOL_DOWN: Seconds = 10;
 /// The same where something is broken on its way, or nobody is there: it may be mended by the time that the client asks
 /// again.
-pub(super) const SHORT_REST: Seconds = 1;
+pub(super) const SHORT_COOL_DOWN: Seconds = 1;
 
 pub(super) type NatTable = Nat<FlowEntry, DatagramWay, MappingEntry>;
 pub(super) type FlowId = FlowKey<FlowEntry>;
@@ -71,7 +71,7 @@ pub(super) struct MappingEntry {
     pub(super) one_way: bool,
     /// Connections that the way lives as long as.
     pub(super) controls: Vec<Ending>,
-    pub(super) waiting: Waiting,
+    pub(super) readiness: Readiness,
 }
 
 /// Done when a connection has ended.
@@ -82,7 +82,7 @@ pub(super) type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) struct Opening {
     pub(super) way: DatagramWay,
     pub(super) number: u64,
-    pub(super) waiting: Vec<(FlowId, Box<Leaves>)>,
+    pub(super) waiting: Vec<(FlowId, Box<DecidedFlow>)>,
 }
 
 /// A way that was opened, with what it takes where it is by servers.
@@ -91,7 +91,7 @@ pub(super) type Linked = (Box<Link>, Option<WayPermit>);
 /// What a task came to that this one began.
 #[derive(Debug)]
 pub(super) enum Settled {
-    Decided(FlowId, Option<Box<Leaves>>),
+    Decided(FlowId, Option<Box<DecidedFlow>>),
     /// Whose opening it was and its number, how many microseconds it took, and what came of it.
     Linked((Client, u64), u64, Result<Linked, Arc<DialError>>),
 }

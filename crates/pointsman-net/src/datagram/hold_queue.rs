@@ -97,7 +97,7 @@ impl HoldQueue {
     }
 
     /// The flow ends, whatever is decided on it.
-    pub(super) fn leave(&self, end: End) {
+    pub(super) fn end(&self, end: End) {
         self.state().gone = Some(end);
         self.changed.notify_one();
     }
@@ -227,7 +227,7 @@ mod tests {
         let waiting = async { tokio::join!(guests[0].gone(), guests[1].gone()) };
         let leaving = async {
             tokio::task::yield_now().await;
-            held.leave(End::ClientGone);
+            held.end(End::ClientGone);
         };
         tokio::join!(waiting, leaving);
     }

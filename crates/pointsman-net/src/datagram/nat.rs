@@ -8,6 +8,7 @@
 //! as long as it may be idle.
 //! Absent: what is said in datagrams, sockets, and who counts flows over all tables.
 
+mod flow;
 mod sparing;
 
 use std::cmp::Reverse;
@@ -17,7 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use pointsman_spec::limits::Filtering;
 
-use self::sparing::Answer;
+pub(super) use self::flow::Flow;
+use self::flow::{Answer, State};
 use super::slab::{self, Slab};
 
 /// Seconds of a clock that also runs while the machine sleeps.
@@ -56,34 +58,6 @@ struct ClientFlows<F, W, M> {
     flows: HashMap<Box<[u8]>, FlowKey<F>>,
     /// Few: one for each way out and family of addresses.
     mappings: Vec<MappingKey<W, M>>,
-}
-
-/// One client's datagrams to one place.
-#[derive(Debug)]
-pub(super) struct Flow<F> {
-    pub(super) kept: F,
-    client: Client,
-    place: Box<[u8]>,
-    state: State,
-    /// When a datagram last went either way.
-    last: Seconds,
-    /// For how long none may.
-    idle: Seconds,
-    /// When it is looked at next.
-    due: Seconds,
-    answer: Answer,
-    /// Whether another flow of its mapping goes, or went, to the same place.
-    shares: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// It is decided on, or its way out is opened.
-    Waiting,
-    /// By the mapping at that place.
-    Carried { mapping: u32, to: SocketAddr },
-    /// Its datagrams go nowhere, until it is forgotten.
-    Refused,
 }
 
 /// One client's way out.
@@ -313,7 +287,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
     }
 
     /// A flow is refused: its datagrams go nowhere for so long, then it is decided anew. `true`: it waited.
-    pub(super) fn refuse(&mut self, flow: FlowKey<F>, rest: Seconds, now: Seconds) -> bool {
+    pub(super) fn refuse(&mut self, flow: FlowKey<F>, cool_down: Seconds, now: Seconds) -> bool {
         let Some(entry) = self.flows.get_mut(flow) else {
             return false;
         };
@@ -321,25 +295,30 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
             return false;
         }
         entry.state = State::Refused;
-        (entry.last, entry.idle) = (now, rest);
-        self.look_by(flow, now + rest);
+        (entry.last, entry.idle) = (now, cool_down);
+        self.look_by(flow, now + cool_down);
         self.may_give_way(flow);
         true
     }
 
     /// A flow that was carried goes nowhere for so long; what its mapping leaves behind, where it was the last one there.
-    pub(super) fn rest(&mut self, flow: FlowKey<F>, rest: Seconds, now: Seconds) -> Option<M> {
+    pub(super) fn cool_down(
+        &mut self,
+        flow: FlowKey<F>,
+        cool_down: Seconds,
+        now: Seconds,
+    ) -> Option<M> {
         let entry = self.flows.get_mut(flow)?;
         let State::Carried { mapping, to } = entry.state else {
             return None;
         };
         entry.state = State::Refused;
-        (entry.last, entry.idle) = (now, rest);
-        self.look_by(flow, now + rest);
+        (entry.last, entry.idle) = (now, cool_down);
+        self.look_by(flow, now + cool_down);
         // Whatever it was before, its place is of no use to anybody now.
         self.answer(flow, Answer::Awaited);
         self.may_give_way(flow);
-        self.leave(mapping, to, flow.place())
+        self.leave_mapping(mapping, to, flow.place())
     }
 
     /// The one place that a mapping's flow goes to, where it has but one.
@@ -408,7 +387,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
         let flow = self.flows.remove(key)?;
         let mut mapping = None;
         if let State::Carried { mapping: at, to } = flow.state {
-            mapping = self.leave(at, to, key.place());
+            mapping = self.leave_mapping(at, to, key.place());
         }
         if let Some(known) = self.clients.get_mut(&flow.client) {
             known.flows.remove(&flow.place);
@@ -423,7 +402,7 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
     }
 
     /// A flow left a mapping, which ends with its last one.
-    fn leave(&mut self, at: u32, to: SocketAddr, place: u32) -> Option<M> {
+    fn leave_mapping(&mut self, at: u32, to: SocketAddr, place: u32) -> Option<M> {
         let key = self.mappings.at(at)?;
         let by = self.mappings.get_mut(key)?;
         by.flows -= 1;
@@ -545,52 +524,6 @@ impl<F, W: PartialEq, M> Nat<F, W, M> {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.flows.len()
-    }
-}
-
-impl<F> Flow<F> {
-    /// The place, as the client's datagrams spell it.
-    pub(super) fn spelled(&self) -> &[u8] {
-        &self.place
-    }
-
-    pub(super) fn client(&self) -> Client {
-        self.client
-    }
-
-    /// The mapping that carries it, and where it goes from there.
-    pub(super) fn way(&self) -> Option<(u32, SocketAddr)> {
-        match self.state {
-            State::Carried { mapping, to } => Some((mapping, to)),
-            State::Refused | State::Waiting => None,
-        }
-    }
-
-    /// When it ends where nothing more comes. The last datagram may have come at the end of its second: who was promised a
-    /// time has it. A rest is nobody's, and may be shorter.
-    fn end(&self) -> Seconds {
-        let cut_off = Seconds::from(self.state != State::Refused);
-        self.last + self.idle + cut_off
-    }
-
-    /// When a datagram last went either way.
-    pub(super) fn last(&self) -> Seconds {
-        self.last
-    }
-
-    /// Whether anything came back.
-    fn is_answered(&self) -> bool {
-        matches!(self.answer, Answer::Came | Answer::Followed)
-    }
-
-    /// Whether its client said more after something came back.
-    pub(super) fn is_followed(&self) -> bool {
-        self.answer == Answer::Followed
-    }
-
-    /// Whether it waits.
-    pub(super) fn waits(&self) -> bool {
-        self.state == State::Waiting
     }
 }
 

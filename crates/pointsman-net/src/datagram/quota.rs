@@ -160,8 +160,9 @@ impl FlowQuota {
             );
         }
         let joined = self.shares().join(owner.clone(), waker, limits);
-        let (number, asked, leaves) = joined.inspect_err(|full| self.losses.add(full.loss(), 1))?;
-        if let Some(waker) = leaves {
+        let (number, asked, who_leaves) =
+            joined.inspect_err(|full| self.losses.add(full.loss(), 1))?;
+        if let Some(waker) = who_leaves {
             waker.wake();
         }
         Ok(Arc::new(Seat {
@@ -344,7 +345,7 @@ impl Drop for WayPermit {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.room.shares().leave(self.number);
+        self.room.shares().relay_ended(self.number);
     }
 }
 

@@ -17,8 +17,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::entries::{Ending, FlowId, MappingId, NatTable, Opening, REST, Settled};
-use super::front::Front;
+use super::client_side::ClientSide;
+use super::entries::{COOL_DOWN, Ending, FlowId, MappingId, NatTable, Opening, Settled};
 use super::nat::{Client, Seconds};
 use super::quota::{Full, Owner, Seat};
 use super::relays::RelayGuard;
@@ -42,7 +42,7 @@ pub(super) struct Stand {
     /// That of new flows.
     pub(super) generation: Arc<Generation>,
     pub(super) listener: ListenerId,
-    pub(super) front: Front,
+    pub(super) client_side: ClientSide,
     /// With what it ends.
     pub(super) control: Ending,
     /// The place of an association's connection among the live flows.
@@ -137,7 +137,7 @@ impl Relay {
             at.wakers.ring(rare);
         }
         let limits = &at.generation.spec().datagrams;
-        let filtering = at.front.filtering(limits.filtering);
+        let filtering = at.client_side.filtering(limits.filtering);
         // Towards the client: its link is nobody else's.
         let offload = match limits.offload {
             true => Offload::new(),
@@ -232,8 +232,8 @@ impl Relay {
         let mut cx = Context::from_waker(&waker);
         while let Poll::Ready(Some(settled)) = self.told.poll_recv(&mut cx) {
             match settled {
-                Settled::Decided(flow, Some(leaves)) => self.leaves(flow, leaves, batch),
-                Settled::Decided(flow, None) => self.rest(flow, REST),
+                Settled::Decided(flow, Some(decided)) => self.decided(flow, decided, batch),
+                Settled::Decided(flow, None) => self.cool_down(flow, COOL_DOWN),
                 Settled::Linked(of, took_us, link) => self.linked(of, took_us, link, batch),
             }
         }
@@ -244,12 +244,12 @@ impl Relay {
     /// How flows end that end with what the relay ends with.
     fn over_with(&self) -> End {
         match (
-            &self.at.front,
+            &self.at.client_side,
             self.at.shared.stopped.load(Ordering::Relaxed),
         ) {
-            (Front::Association(..), _) => End::Closed,
-            (Front::Forward, false) => End::Stopped(By::Reload),
-            (Front::Forward, true) => End::Stopped(By::Shutdown),
+            (ClientSide::Association(..), _) => End::Closed,
+            (ClientSide::Forward, false) => End::Stopped(By::Reload),
+            (ClientSide::Forward, true) => End::Stopped(By::Shutdown),
         }
     }
 
@@ -264,7 +264,7 @@ impl Relay {
         };
         if let Some(held) = &ended.flow.held {
             // Who closed its association did not wait for what was being decided.
-            held.leave(match &end {
+            held.end(match &end {
                 End::Closed => End::ClientGone,
                 end => end.clone(),
             });
@@ -336,14 +336,14 @@ impl Relay {
             self.end(flow, end.clone());
         }
         for opening in self.openings.drain().flat_map(|(_, openings)| openings) {
-            for (_, leaves) in opening.waiting {
-                leaves.ticket.end(end.clone());
+            for (_, decided) in opening.waiting {
+                decided.ticket.end(end.clone());
             }
         }
         self.told.close();
         while let Ok(settled) = self.told.try_recv() {
-            if let Settled::Decided(_, Some(leaves)) = settled {
-                leaves.ticket.end(end.clone());
+            if let Settled::Decided(_, Some(decided)) = settled {
+                decided.ticket.end(end.clone());
             }
         }
         if let Some(ticket) = self.at.ticket.take() {

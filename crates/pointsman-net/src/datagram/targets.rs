@@ -5,8 +5,8 @@
 
 use tokio::time::Instant;
 
-use super::entries::{FlowId, REST, SHORT_REST};
-use super::front::Front;
+use super::client_side::ClientSide;
+use super::entries::{COOL_DOWN, FlowId, SHORT_COOL_DOWN};
 use super::nat::Seconds;
 use super::relay::Relay;
 use crate::group::{Look, Watch};
@@ -32,7 +32,7 @@ impl Relay {
     /// A flow's datagram goes to its target, which is to answer. Cheap, for each datagram.
     pub(super) fn asks(&mut self, flow: FlowId) {
         let now = self.now;
-        let is_forward = matches!(self.at.front, Front::Forward);
+        let is_forward = matches!(self.at.client_side, ClientSide::Forward);
         if is_forward && self.watch(flow).is_some_and(|watch| watch.asks(now)) {
             self.silent.wait(flow, now);
         }
@@ -55,15 +55,15 @@ impl Relay {
         let is_targets = error.may_pass() && error.fault() != Fault::Exhausted;
         match is_targets && watch.is_some_and(fails) {
             true => self.end(flow, End::ClientGone),
-            false => self.rest(flow, after(error)),
+            false => self.cool_down(flow, after(error)),
         }
     }
 }
 
-/// How long a flow rests that came to that: what is broken may be mended by the time that the client asks again.
+/// How long a flow cools down that came to that: what is broken may be mended by the time that the client asks again.
 fn after(error: &DialError) -> Seconds {
     match error.refused() {
-        Some(_) => REST,
-        None => SHORT_REST,
+        Some(_) => COOL_DOWN,
+        None => SHORT_COOL_DOWN,
     }
 }

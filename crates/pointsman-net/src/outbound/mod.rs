@@ -8,9 +8,9 @@
 //! a stream to somewhere asks for it through what is left of the list.
 
 mod bound;
+mod datagram_target;
 mod datagrams;
 mod error;
-mod given;
 mod http;
 mod lent;
 mod members;
@@ -36,10 +36,10 @@ use pointsman_wire::RequestHost;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub(crate) use self::datagram_target::DatagramTarget;
 pub(crate) use self::datagrams::{DatagramWay, Link};
 pub(crate) use self::error::of_the_system;
 pub use self::error::{DialError, Failure, ProxyStep};
-pub(crate) use self::given::Given;
 pub use self::lent::Lent;
 pub(crate) use self::members::{Pick, Stay};
 use self::progress::{Limit, Progress};

@@ -2,26 +2,14 @@
 //!
 //! Invariant: those that wait are left alone, and a look costs no more for a table that is larger.
 
-use super::{Flow, FlowKey, Nat, Seconds};
+use super::flow::{Answer, Flow};
+use super::{FlowKey, Nat, Seconds};
 
 /// Flows that are looked at to find one that gives way: a flood is not to cost more than it brings.
 const LOOKED_AT: usize = 1024;
 /// Of those: flows that are compared with each other. Of so many by chance the one that was idle for longest is in the
 /// longest twentieth of all but once in thirty times.
 pub(super) const COMPARED: usize = 64;
-
-/// What came back to a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// Nothing so far.
-    Awaited,
-    /// Something.
-    Came,
-    /// Something, and its client said more afterwards: whoever forges an address hears no answer.
-    Followed,
-    /// Nothing, and nobody waits for it.
-    Never,
-}
 
 impl<F, W, M> Nat<F, W, M> {
     /// How many flows are to be answered, and were not, with those that wait.

@@ -224,7 +224,7 @@ fn who_failed_gives_way_whatever_was_answered_before_and_one_way_flows_are_not_a
     nat.came(mapping, to, 1);
     assert_eq!(nat.awaited(), 0);
     assert!(nat.oldest_unanswered().is_none());
-    nat.rest(flow, 10, 2);
+    nat.cool_down(flow, 10, 2);
     assert_eq!(nat.awaited(), 1);
     assert!(nat.oldest_unanswered() == Some(flow));
     let (mut nat, flow, _) = carried(Filtering::Address, to);
@@ -349,7 +349,7 @@ proptest! {
                 }
                 Step::Rest(n) => {
                     if let Some(flow) = nth(&nat, n) {
-                        nat.rest(flow, 10, now);
+                        nat.cool_down(flow, 10, now);
                     }
                 }
                 Step::Pass(seconds) => {

@@ -119,7 +119,7 @@ impl Shares {
         limits: &DatagramLimits,
     ) -> Result<Joined, Full> {
         let share = self.owners.entry(owner.clone()).or_default();
-        let mut leaves = None;
+        let mut who_leaves = None;
         if matches!(owner, Owner::Client(_)) && share.parts.len() >= limits.flows_by_client {
             // The one that came first.
             let empty = share
@@ -130,7 +130,7 @@ impl Shares {
             let empty = empty.ok_or(Full::Associations)?;
             if let Some(part) = self.parts.get(&empty.1) {
                 part.asked.leave.store(true, Ordering::Relaxed);
-                leaves = Some(part.waker.clone());
+                who_leaves = Some(part.waker.clone());
             }
             // It counts no more, unless a flow begins there first.
             share.parts.remove(&empty);
@@ -153,11 +153,11 @@ impl Shares {
         share.relays += 1;
         let flows = share.flows;
         self.rank(owner, flows);
-        Ok((number, asked, leaves))
+        Ok((number, asked, who_leaves))
     }
 
     /// A relay ended, after all of its flows.
-    pub(super) fn leave(&mut self, number: Number) {
+    pub(super) fn relay_ended(&mut self, number: Number) {
         let Some(part) = self.parts.remove(&number) else {
             return;
         };

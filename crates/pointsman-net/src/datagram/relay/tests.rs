@@ -15,7 +15,7 @@ use pointsman_wire::RequestHost;
 
 use super::*;
 use crate::case::stage::{DIRECT, Slow, Stage};
-use crate::datagram::front::{self, Associated};
+use crate::datagram::client_side::{self, Associated};
 use crate::group::Groups;
 use crate::ledger::{Flows, Rules};
 
@@ -98,7 +98,7 @@ async fn play_by(uplink: Uplink, waits: usize) -> Play {
         listener: LISTENER,
         control: Box::pin(ended(accepted.into())),
         ticket: Some(ticket),
-        front: Front::Association(Associated::new(from.ip(), 0), inbound),
+        client_side: ClientSide::Association(Associated::new(from.ip(), 0), inbound),
         socket,
         local: LocalAddr::new(at),
     });
@@ -117,7 +117,7 @@ impl Play {
     async fn say(&mut self, words: &[u8]) {
         let to = self.server.local_addr().unwrap();
         let mut datagram = Vec::new();
-        front::write_head(&mut datagram, &RequestHost::Address(to.ip()), to.port());
+        client_side::write_head(&mut datagram, &RequestHost::Address(to.ip()), to.port());
         datagram.extend_from_slice(words);
         self.client.send_to(&datagram, self.at).await.unwrap();
         let hearing = async {
@@ -168,7 +168,7 @@ async fn what_is_dropped_is_not_counted_as_carried() {
     // The system refuses it: the socket may not send to all hosts of a network.
     let all_hosts = RequestHost::Address([127, 255, 255, 255].into());
     let mut datagram = Vec::new();
-    front::write_head(&mut datagram, &all_hosts, 9);
+    client_side::write_head(&mut datagram, &all_hosts, 9);
     datagram.extend_from_slice(b"to nobody");
     play.client.send_to(&datagram, play.at).await.unwrap();
     play.say(b"hello").await;
@@ -196,7 +196,7 @@ async fn what_ends_an_association_ends_flows_that_are_still_decided() {
     let mut play = play_with(usize::MAX).await;
     let association = Arc::clone(play.shared.flows.live().first().unwrap());
     let mut datagram = Vec::new();
-    front::write_head(&mut datagram, &RequestHost::Name("slow.test".into()), 53);
+    client_side::write_head(&mut datagram, &RequestHost::Name("slow.test".into()), 53);
     datagram.extend_from_slice(b"a question");
     play.client.send_to(&datagram, play.at).await.unwrap();
     let (relay, flows) = (&mut play.relay, &play.shared.flows);

@@ -80,7 +80,7 @@ impl Play {
     /// Has the client speak to that address again and again, until that holds.
     async fn tells(&mut self, to: SocketAddr, what: &str, holds: impl Fn(&Flows) -> bool) {
         let mut datagram = Vec::new();
-        front::write_head(&mut datagram, &RequestHost::Address(to.ip()), to.port());
+        client_side::write_head(&mut datagram, &RequestHost::Address(to.ip()), to.port());
         datagram.extend_from_slice(b"hello");
         for _ in 0..100 {
             self.client.send_to(&datagram, self.at).await.unwrap();

@@ -1,4 +1,4 @@
-//! Waiting for what comes to a socket, and for what is told of datagrams that were sent by it, by hand: the one task of
+//! What a socket is ready for, and what is told of datagrams that were sent by it, waited for by hand: the one task of
 //! all sockets polls.
 //!
 //! Invariant: who was told to wait is woken; waiting again allocates nothing.
@@ -12,10 +12,10 @@ use pointsman_os::datagram;
 use tokio::io::Ready;
 use tokio::net::UdpSocket;
 
-/// Waiting for one socket.
-pub(super) struct Waiting(Box<dyn Wait>);
+/// What one socket is ready for.
+pub(super) struct Readiness(Box<dyn Wait>);
 
-impl Waiting {
+impl Readiness {
     pub(super) fn new(socket: &Arc<UdpSocket>) -> Self {
         let socket = Arc::clone(socket);
         let again = move || {

@@ -140,10 +140,10 @@ mod tests {
     #[test]
     fn a_datagram_is_taken_from_the_client_alone() {
         let datagram = datagram("192.0.2.1", 53);
-        let mut front = Associated::new("127.0.0.1".parse().unwrap(), 0);
-        assert_eq!(front.hear(at("127.0.0.2:5000"), &datagram), None);
-        assert_eq!(front.client(), None);
-        let said = front.hear(at("127.0.0.1:5000"), &datagram).unwrap();
+        let mut client_side = Associated::new("127.0.0.1".parse().unwrap(), 0);
+        assert_eq!(client_side.hear(at("127.0.0.2:5000"), &datagram), None);
+        assert_eq!(client_side.client(), None);
+        let said = client_side.hear(at("127.0.0.1:5000"), &datagram).unwrap();
         assert_eq!(&datagram[said.skip..], b"payload");
         assert_eq!(
             place(&said.place),
@@ -151,19 +151,19 @@ mod tests {
         );
         assert_eq!(&*head(&said.place), &datagram[..said.skip]);
         assert!(
-            front
+            client_side
                 .hear(at("[::ffff:127.0.0.1]:5000"), &datagram)
                 .is_some()
         );
-        assert_eq!(front.hear(at("127.0.0.1:5001"), &datagram), None);
+        assert_eq!(client_side.hear(at("127.0.0.1:5001"), &datagram), None);
     }
 
     #[test]
     fn a_port_that_was_announced_is_the_only_one() {
         let datagram = datagram("a.test", 53);
-        let mut front = Associated::new("127.0.0.1".parse().unwrap(), 5000);
-        assert_eq!(front.hear(at("127.0.0.1:5001"), &datagram), None);
-        let said = front.hear(at("127.0.0.1:5000"), &datagram).unwrap();
+        let mut client_side = Associated::new("127.0.0.1".parse().unwrap(), 5000);
+        assert_eq!(client_side.hear(at("127.0.0.1:5001"), &datagram), None);
+        let said = client_side.hear(at("127.0.0.1:5000"), &datagram).unwrap();
         assert_eq!(
             place(&said.place),
             Some((Host::parse("a.test").unwrap(), 53))
@@ -172,13 +172,17 @@ mod tests {
 
     #[test]
     fn fragments_and_what_has_no_header_are_dropped() {
-        let mut front = Associated::new("127.0.0.1".parse().unwrap(), 0);
+        let mut client_side = Associated::new("127.0.0.1".parse().unwrap(), 0);
         let mut fragment = datagram("192.0.2.1", 53);
         fragment[2] = 1;
         for bytes in [&fragment[..], b"", b"\0\0\0\x01", b"\0\0\0\x09abcdefg"] {
-            assert_eq!(front.hear(at("127.0.0.1:5000"), bytes), None, "{bytes:?}");
             assert_eq!(
-                front.client(),
+                client_side.hear(at("127.0.0.1:5000"), bytes),
+                None,
+                "{bytes:?}"
+            );
+            assert_eq!(
+                client_side.client(),
                 None,
                 "nobody is taken for the client by that"
             );
@@ -188,8 +192,8 @@ mod tests {
     #[test]
     fn port_0_is_a_place_that_others_refuse() {
         let datagram = datagram("192.0.2.1", 0);
-        let mut front = Associated::new("127.0.0.1".parse().unwrap(), 0);
-        let said = front.hear(at("127.0.0.1:5000"), &datagram).unwrap();
+        let mut client_side = Associated::new("127.0.0.1".parse().unwrap(), 0);
+        let said = client_side.hear(at("127.0.0.1:5000"), &datagram).unwrap();
         let host = Host::parse("192.0.2.1").unwrap();
         assert_eq!(place(&said.place), Some((host, 0)));
     }

@@ -8,16 +8,16 @@ use pointsman_policy::Action;
 use pointsman_wire::RequestHost;
 use tokio::time::Instant;
 
-use super::decide::{self, Leaves};
+use super::client_side;
+use super::decide::{self, DecidedFlow};
 use super::entries::{
-    Carried, Ending, FlowId, Linked, MappingEntry, MappingId, Opening, REST, Settled,
+    COOL_DOWN, Carried, Ending, FlowId, Linked, MappingEntry, MappingId, Opening, Settled,
 };
-use super::front;
 use super::nat::{Client, Seconds};
 use super::quota::{Full, WayPermit};
+use super::readiness::Readiness;
 use super::relay::{CLOSED, Relay, ended};
 use super::scratch::Batch;
-use super::waiting::Waiting;
 use crate::case::micros;
 use crate::group::Watch;
 use crate::outbound::{DialError, Target};
@@ -28,46 +28,46 @@ const TRIES: usize = 8;
 
 impl Relay {
     /// A flow was decided, and is to be carried.
-    pub(super) fn leaves(&mut self, flow: FlowId, leaves: Box<Leaves>, batch: &mut Batch) {
+    pub(super) fn decided(&mut self, flow: FlowId, decided: Box<DecidedFlow>, batch: &mut Batch) {
         let Some(entry) = self.nat.flow(flow) else {
-            return leaves.ended();
+            return decided.ended();
         };
         let (client, counted) = (entry.client(), entry.kept.place.client());
-        if let Some(mapping) = self.nat.mapping(client, &leaves.way) {
-            return self.carry(flow, mapping, *leaves, batch);
+        if let Some(mapping) = self.nat.mapping(client, &decided.way) {
+            return self.carry(flow, mapping, *decided, batch);
         }
         let openings = self.openings.get_mut(&client);
         let mut openings = openings.into_iter().flatten();
-        if let Some(opening) = openings.find(|opening| opening.way == leaves.way) {
-            return opening.waiting.push((flow, leaves));
+        if let Some(opening) = openings.find(|opening| opening.way == decided.way) {
+            return opening.waiting.push((flow, decided));
         }
-        if leaves.way.is_direct() {
-            let mut linked = leaves.ways.link_directly(&leaves.way, leaves.to);
+        if decided.way.is_direct() {
+            let mut linked = decided.ways.link_directly(&decided.way, decided.to);
             for _ in 0..TRIES {
                 if !linked.as_ref().is_err_and(is_exhausted) || !self.frees_descriptor(counted) {
                     break;
                 }
-                linked = leaves.ways.link_directly(&leaves.way, leaves.to);
+                linked = decided.ways.link_directly(&decided.way, decided.to);
             }
             return match linked {
-                Ok(link) => self.open(flow, leaves, (Box::new(link), None), batch),
+                Ok(link) => self.open(flow, decided, (Box::new(link), None), batch),
                 Err(error) => {
-                    self.not_linked(flow, leaves.watch, &error);
-                    decide::fail(leaves.ticket, &error);
+                    self.not_linked(flow, decided.watch, &error);
+                    decide::fail(decided.ticket, &error);
                 }
             };
         }
-        let permit = match self.way_permit(&leaves) {
+        let permit = match self.way_permit(&decided) {
             Ok(permit) => permit,
-            Err(full) => return self.no_way(flow, leaves, full),
+            Err(full) => return self.no_way(flow, decided, full),
         };
         let number = self.next_opening;
         self.next_opening += 1;
-        let (ways, way, tell) = (leaves.ways.clone(), leaves.way.clone(), self.tell.clone());
+        let (ways, way, tell) = (decided.ways.clone(), decided.way.clone(), self.tell.clone());
         self.openings.entry(client).or_default().push(Opening {
             way: way.clone(),
             number,
-            waiting: vec![(flow, leaves)],
+            waiting: vec![(flow, decided)],
         });
         self.at.tasks.spawn(async move {
             let begun = Instant::now();
@@ -101,18 +101,18 @@ impl Relay {
         if openings.is_empty() {
             self.openings.remove(&client);
         }
-        for (_, leaves) in &waiting {
-            leaves.ticket.note(|record| record.took.dial_us = took_us);
+        for (_, decided) in &waiting {
+            decided.ticket.note(|record| record.took.dial_us = took_us);
         }
         match link {
             Ok(link) => {
                 // The first that is still there opens it for the others.
                 let mut link = Some(link);
-                for (flow, leaves) in waiting {
+                for (flow, decided) in waiting {
                     let is_there = self.nat.flow(flow).is_some();
                     match link.take_if(|_| is_there) {
-                        Some(link) => self.open(flow, leaves, link, batch),
-                        None => self.leaves(flow, leaves, batch),
+                        Some(link) => self.open(flow, decided, link, batch),
+                        None => self.decided(flow, decided, batch),
                     }
                 }
             }
@@ -122,47 +122,47 @@ impl Relay {
                         .seat
                         .take_descriptor(&self.at.generation.spec().datagrams);
                 }
-                for (flow, leaves) in waiting {
+                for (flow, decided) in waiting {
                     if self.nat.flow(flow).is_none() {
-                        leaves.ended();
+                        decided.ended();
                         continue;
                     }
-                    self.not_linked(flow, leaves.watch, &error);
-                    decide::fail(leaves.ticket, &error);
+                    self.not_linked(flow, decided.watch, &error);
+                    decide::fail(decided.ticket, &error);
                 }
             }
         }
     }
 
     /// What a way by servers takes.
-    fn way_permit(&self, leaves: &Leaves) -> Result<WayPermit, Full> {
+    fn way_permit(&self, decided: &DecidedFlow) -> Result<WayPermit, Full> {
         let limits = &self.at.generation.spec().datagrams;
-        let way = &leaves.way;
+        let way = &decided.way;
         self.at.seat.way(way.is_own(), way.servers(), limits)
     }
 
     /// There are too many such ways: refused, on record.
-    fn no_way(&mut self, flow: FlowId, leaves: Box<Leaves>, full: Full) {
+    fn no_way(&mut self, flow: FlowId, decided: Box<DecidedFlow>, full: Full) {
         let why = full.why(&self.at.generation.spec().datagrams);
-        leaves.ticket.note(|record| {
+        decided.ticket.note(|record| {
             record.note = why.into();
             record.action = Some(Action::Reject);
         });
-        leaves.ticket.end(End::Refused);
-        self.rest(flow, REST);
+        decided.ticket.end(End::Refused);
+        self.cool_down(flow, COOL_DOWN);
     }
 
     /// A mapping for that flow.
     fn open(
         &mut self,
         flow: FlowId,
-        leaves: Box<Leaves>,
+        decided: Box<DecidedFlow>,
         (mut link, place): Linked,
         batch: &mut Batch,
     ) {
         let limits = &self.at.generation.spec().datagrams;
-        let offload = self.at.shared.offload(leaves.way.uplink(), limits);
-        let one_way = leaves.watch.as_ref().is_some_and(Watch::is_one_way);
+        let offload = self.at.shared.offload(decided.way.uplink(), limits);
+        let one_way = decided.watch.as_ref().is_some_and(Watch::is_one_way);
         if one_way {
             // It is dropped as it comes. Where the system keeps more of it until then, that is all that happens.
             let _kept = datagram::keep_little(&link.socket);
@@ -179,15 +179,15 @@ impl Relay {
         let out = MappingEntry {
             waker: self.closing.clone(),
             offload,
-            is_own: leaves.way.is_own(),
+            is_own: decided.way.is_own(),
             _place: place,
             one_way,
-            waiting: Waiting::new(&link.socket),
+            readiness: Readiness::new(&link.socket),
             link: *link,
             controls,
         };
-        let Some(mapping) = self.nat.map(flow, leaves.way.clone(), out) else {
-            return leaves.ended();
+        let Some(mapping) = self.nat.map(flow, decided.way.clone(), out) else {
+            return decided.ended();
         };
         let waker = self.at.wakers.waker(mapping.place());
         if let Some(entry) = self.nat.mapping_of_mut(mapping) {
@@ -195,34 +195,34 @@ impl Relay {
         }
         // Readiness is asked for by the first look.
         self.ring(mapping);
-        self.carry(flow, mapping, *leaves, batch);
+        self.carry(flow, mapping, *decided, batch);
     }
 
-    fn carry(&mut self, flow: FlowId, mapping: MappingId, leaves: Leaves, batch: &mut Batch) {
+    fn carry(&mut self, flow: FlowId, mapping: MappingId, decided: DecidedFlow, batch: &mut Batch) {
         let Some(out) = self.nat.mapping_of(mapping).map(|mapping| &mapping.kept) else {
-            return leaves.ended();
+            return decided.ended();
         };
         let mut lead = Vec::new();
-        let to = match leaves.to {
+        let to = match decided.to {
             Some(to) => to,
             None => {
                 lead.extend_from_slice(&out.link.before);
-                let host = leaves.target.on_the_wire();
-                if !front::write_head(&mut lead, &host, leaves.target.port) {
-                    self.rest(flow, REST);
+                let host = decided.target.on_the_wire();
+                if !client_side::write_head(&mut lead, &host, decided.target.port) {
+                    self.cool_down(flow, COOL_DOWN);
                     let why = "a name that SOCKS5 cannot carry".into();
-                    return leaves.ticket.end(End::Failed(Fault::Proxy, why));
+                    return decided.ticket.end(End::Failed(Fault::Proxy, why));
                 }
-                answered_from(&leaves.target)
+                answered_from(&decided.target)
             }
         };
         let limits = &self.at.generation.spec().datagrams;
         let by_protocol = limits.idle_by_protocol.iter();
         let of_protocol = by_protocol
-            .filter(|(protocol, _)| Some(*protocol) == leaves.protocol)
+            .filter(|(protocol, _)| Some(*protocol) == decided.protocol)
             .map(|(_, idle)| *idle)
             .next();
-        let (idle, idle_by) = match (leaves.idle, of_protocol) {
+        let (idle, idle_by) = match (decided.idle, of_protocol) {
             (Some(of_door), _) => (of_door, Limit::Idle),
             (None, Some(of_protocol)) => (of_protocol, Limit::UdpIdleByProtocol),
             (None, None) => (limits.idle, Limit::UdpIdle),
@@ -231,25 +231,25 @@ impl Relay {
             .nat
             .carry(flow, mapping, to, idle.as_secs().max(1), self.now)
         {
-            return leaves.ended();
+            return decided.ended();
         }
         let Some(entry) = self.nat.flow_mut(flow) else {
-            return leaves.ended();
+            return decided.ended();
         };
-        leaves.ticket.relays();
-        let one_way = leaves.watch.as_ref().is_some_and(Watch::is_one_way);
-        let is_given = leaves.watch.is_some();
-        let closed = leaves.ticket.live().bytes.closed_or_wake(&self.closing);
-        let head = self.at.front.head(entry.spelled());
-        let from = self.at.front.answers_from(entry.spelled());
+        decided.ticket.relays();
+        let one_way = decided.watch.as_ref().is_some_and(Watch::is_one_way);
+        let is_given = decided.watch.is_some();
+        let closed = decided.ticket.live().bytes.closed_or_wake(&self.closing);
+        let head = self.at.client_side.head(entry.spelled());
+        let from = self.at.client_side.answers_from(entry.spelled());
         entry.kept.carried = Some(Carried {
-            ticket: leaves.ticket,
+            ticket: decided.ticket,
             head,
             from,
             lead: lead.into(),
-            _stay: leaves.stay,
+            _stay: decided.stay,
             idle_by,
-            watch: leaves.watch,
+            watch: decided.watch,
         });
         let held = entry.kept.held.take();
         if one_way {
@@ -268,15 +268,15 @@ impl Relay {
     }
 
     /// A flow ended before it was carried, or cannot be: its datagrams go nowhere for a while.
-    pub(super) fn rest(&mut self, flow: FlowId, rest: Seconds) {
-        self.nat.refuse(flow, rest, self.now);
+    pub(super) fn cool_down(&mut self, flow: FlowId, cool_down: Seconds) {
+        self.nat.refuse(flow, cool_down, self.now);
         if let Some(entry) = self.nat.flow_mut(flow) {
             entry.kept.held = None;
         }
     }
 
     /// A flow failed: the same, for so long, with its record filed.
-    pub(super) fn fail(&mut self, flow: FlowId, fault: Fault, why: &str, rest: Seconds) {
+    pub(super) fn fail(&mut self, flow: FlowId, fault: Fault, why: &str, cool_down: Seconds) {
         if self.target_fails(flow) {
             // Its client's next datagram goes to another.
             return self.end(flow, End::Failed(fault, why.into()));
@@ -287,7 +287,7 @@ impl Relay {
         if let Some(carried) = entry.kept.carried.take() {
             carried.ticket.end(End::Failed(fault, why.into()));
         }
-        self.nat.rest(flow, rest, self.now);
+        self.nat.cool_down(flow, cool_down, self.now);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::spec::listening::At;
 
 /// A target that a flow over UDP is given, and by which way it is reached.
 #[derive(Debug)]
-pub(crate) struct Given {
+pub(crate) struct DatagramTarget {
     pub(crate) way: DatagramWay,
     /// Where it is, as proxies are told.
     pub(crate) target: Target,
@@ -38,13 +38,13 @@ impl Ways {
     ///
     /// # Errors
     /// [`DialError::Shut`]: the flow is refused. Else no member has an address.
-    pub(crate) async fn give(
+    pub(crate) async fn datagram_target(
         &self,
         pick: &Pick,
         ends: &Ends,
         same_family: bool,
         ticket: &mut Ticket,
-    ) -> Result<Given, DialError> {
+    ) -> Result<DatagramTarget, DialError> {
         let Some(group) = self.balanced(pick.member) else {
             return Err(DialError::NoDatagrams {
                 outbound: self.name(pick.member),
@@ -69,7 +69,7 @@ impl Ways {
                     if let Some(line) = ticket.line() {
                         line.sent_to(aim.target, to);
                     }
-                    return Ok(Given {
+                    return Ok(DatagramTarget {
                         way,
                         target: place,
                         to,

@@ -20,7 +20,7 @@ use crate::ends::LocalAddr;
 
 /// Whose datagrams a relay takes.
 #[derive(Debug)]
-pub(super) enum Front {
+pub(super) enum ClientSide {
     /// One client's, which asked for it as a flow of that inbound.
     Association(Associated, Inbound),
     /// Everybody's: the place that they are for is the forward's.
@@ -60,7 +60,7 @@ impl Deref for Spelled<'_> {
     }
 }
 
-impl Front {
+impl ClientSide {
     /// What a datagram says that was sent to that address, as far as that is told; `None`: it is not taken.
     pub(super) fn hear<'a>(
         &mut self,
@@ -176,16 +176,21 @@ mod tests {
     fn clients_of_a_forward_are_told_apart_by_where_they_come_from_and_what_they_ask() {
         let local = LocalAddr::new("0.0.0.0:53".parse().unwrap());
         let check = |from: &str, to: Option<&str>, client: &str, asked: &str| {
-            let mut front = Front::Forward;
+            let mut client_side = ClientSide::Forward;
             let to = to.map(|to| to.parse().unwrap());
-            let said = front.hear(from.parse().unwrap(), to, b"hello").unwrap();
+            let said = client_side
+                .hear(from.parse().unwrap(), to, b"hello")
+                .unwrap();
             assert_eq!(said.client.to_string(), client);
             assert_eq!(said.skip, 0);
-            assert_eq!(front.asked(&said.place, local).get().to_string(), asked);
+            assert_eq!(
+                client_side.asked(&said.place, local).get().to_string(),
+                asked
+            );
             let host = Host::Address(asked.parse::<SocketAddr>().unwrap().ip());
-            assert_eq!(front.place(&said.place, local), Some((host, 53)));
-            assert!(front.head(&said.place).is_empty());
-            front.answers_from(&said.place)
+            assert_eq!(client_side.place(&said.place, local), Some((host, 53)));
+            assert!(client_side.head(&said.place).is_empty());
+            client_side.answers_from(&said.place)
         };
         let loopback = Some(IpAddr::from([127, 0, 0, 1]));
         let one = "192.0.2.1:7";
