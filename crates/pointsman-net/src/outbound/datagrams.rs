@@ -128,6 +128,13 @@ impl Ways {
         }
     }
 
+    /// The servers of an outbound, nearest first.
+    ///
+    /// A second walk beside [`Self::through`], on purpose. That one goes from the target back, as each server is asked for
+    /// the next: it counts every outbound entered as depth, for the look-ups that begin on its way, and checks the target
+    /// before it looks at nearer hops. This one asks nobody: it goes from here on, counts only what stands within each
+    /// other, and refuses what carries no UDP at the first hop that does not. One list for both would change which
+    /// error is told, or carry both counts and both orders.
     fn hops(&self, id: OutboundId, pick: &Pick, hops: &mut Hops) -> Result<(), DialError> {
         let name = || self.name(id);
         hops.depth += 1;
