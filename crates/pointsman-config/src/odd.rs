@@ -77,12 +77,7 @@ fn of_program(field: TextField, test: &TextTest) -> Option<Odd> {
         ),
         _ => return None,
     };
-    Some(Odd {
-        code: "never-matches",
-        severity: Severity::Warning,
-        what,
-        hint,
-    })
+    Some(never_matches(what, hint))
 }
 
 /// What is odd about a name.
@@ -102,24 +97,28 @@ pub fn of_name(name: &str) -> Option<Odd> {
     } else {
         return None;
     };
-    Some(Odd {
-        code: "never-matches",
-        severity: Severity::Warning,
-        what,
-        hint,
-    })
+    Some(never_matches(what, hint))
 }
 
 /// What is odd about a range.
 #[must_use]
 pub fn of_prefix(prefix: &Prefix) -> Option<Odd> {
     let mapped = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
-    (prefix.address() == mapped && prefix.length() == 96).then(|| Odd {
+    (prefix.address() == mapped && prefix.length() == 96).then(|| {
+        never_matches(
+            "no address is in `::ffff:0:0/96`: an IPv4 address in IPv6 counts as IPv4".to_owned(),
+            "write `0.0.0.0/0` where all of IPv4 is meant".to_owned(),
+        )
+    })
+}
+
+fn never_matches(what: String, hint: String) -> Odd {
+    Odd {
         code: "never-matches",
         severity: Severity::Warning,
-        what: "no address is in `::ffff:0:0/96`: an IPv4 address in IPv6 counts as IPv4".to_owned(),
-        hint: "write `0.0.0.0/0` where all of IPv4 is meant".to_owned(),
-    })
+        what,
+        hint,
+    }
 }
 
 /// The first range of a text that has bits behind its length: it is wider than the address that it shows.

@@ -25,7 +25,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use pointsman_spec::outbound::{Group, How, Kind};
 
 pub use self::in_force::InForce;
 use self::listeners::{ActiveListener, Listeners};
@@ -194,16 +193,9 @@ impl<S> Plane<S> {
     pub fn select(&self, group: &str, member: &str) -> Result<(), SelectError> {
         let no_group = || SelectError::NoGroup(group.to_owned());
         let generation = self.shared.generation().ok_or_else(no_group)?;
-        let found = generation
-            .outbound_named(group)
-            .map(|(_, outbound)| &outbound.kind);
-        let Some(Kind::Choose(Group {
-            members,
-            how: How::Selected { .. },
-        })) = found
-        else {
-            return Err(no_group());
-        };
+        let found = generation.outbound_named(group);
+        let members = found.and_then(|(_, outbound)| outbound.kind.selectable());
+        let members = members.ok_or_else(no_group)?;
         let mut names = members
             .iter()
             .filter_map(|id| generation.outbound(*id))

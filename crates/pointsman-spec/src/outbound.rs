@@ -204,44 +204,33 @@ impl Kind {
         Self::Carry(Carrier::Direct(Uplink::default()))
     }
 
+    /// The group that it is.
+    fn group(&self) -> Option<&Group> {
+        match self {
+            Self::Choose(group) => Some(group),
+            Self::Carry(_) | Self::NotYet { .. } | Self::Refuse(_) | Self::Through(_) => None,
+        }
+    }
+
     /// The members of a group of which somebody selects one.
     #[must_use]
     pub fn selectable(&self) -> Option<&[OutboundId]> {
-        match self {
-            Self::Choose(Group {
-                members,
-                how: How::Selected { .. },
-            }) => Some(members),
-            Self::Carry(_)
-            | Self::Choose(_)
-            | Self::NotYet { .. }
-            | Self::Refuse(_)
-            | Self::Through(_) => None,
-        }
+        let Group { members, how } = self.group()?;
+        matches!(how, How::Selected { .. }).then_some(members)
     }
 
     /// The members of a group.
     #[must_use]
     pub fn members(&self) -> &[OutboundId] {
-        match self {
-            Self::Choose(group) => &group.members,
-            Self::Carry(_) | Self::NotYet { .. } | Self::Refuse(_) | Self::Through(_) => &[],
-        }
+        self.group().map_or(&[], |group| &group.members)
     }
 
     /// How a group tries its members, where it does.
     #[must_use]
     pub fn balancing(&self) -> Option<&Balancing> {
-        match self {
-            Self::Choose(Group {
-                members: _,
-                how: How::Balanced(balancing),
-            }) => Some(balancing),
-            Self::Carry(_)
-            | Self::Choose(_)
-            | Self::NotYet { .. }
-            | Self::Refuse(_)
-            | Self::Through(_) => None,
+        match &self.group()?.how {
+            How::Balanced(balancing) => Some(balancing),
+            How::Selected { .. } => None,
         }
     }
 

@@ -7,16 +7,8 @@ use serde_json::Value;
 
 use crate::json;
 use crate::list;
+pub use crate::list::Stranger;
 use crate::yaml::{self, Parsed};
-
-/// Such a configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stranger {
-    /// What it is.
-    pub what: &'static str,
-    /// What to do.
-    pub todo: &'static str,
-}
 
 const OTHERS: &str =
     "`pointsman convert` reads configurations of Clash and sing-box: most providers have them, too";

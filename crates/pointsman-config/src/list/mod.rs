@@ -66,6 +66,7 @@ pub use scope::Surroundings;
 pub use shelf::{Shelf, Want};
 pub use shown::shown;
 pub use source::{InlineEntry, ListFile, ListSource, MOST_FETCHED, NO_DIRECTORY, Origin, searched};
+pub use strange::Stranger;
 pub(crate) use strange::is_of_servers;
 
 /// How a list is written.

@@ -4,11 +4,13 @@
 
 use super::{Unreadable, base64};
 
-/// A form that is no list.
+/// A form that is known, and not read where it is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stranger {
-    what: &'static str,
-    todo: &'static str,
+pub struct Stranger {
+    /// What it is.
+    pub what: &'static str,
+    /// What to do.
+    pub todo: &'static str,
 }
 
 impl Stranger {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use pointsman_policy::OutboundId;
-use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound};
+use pointsman_spec::outbound::{Carrier, Kind, Outbound};
 use pointsman_spec::target::Target;
 use tokio::time::Instant;
 
@@ -106,27 +106,15 @@ impl Ways {
 
     /// The member that is selected now; `None` for what is no group, or one that tries its members.
     pub(super) fn selected(&self, outbound: &Outbound) -> Option<OutboundId> {
-        match &outbound.kind {
-            Kind::Choose(Group {
-                members,
-                how: How::Selected { .. },
-            }) => self
-                .shared
-                .selected(&self.generation, &outbound.name, members),
-            _ => None,
-        }
+        let members = outbound.kind.selectable()?;
+        self.shared
+            .selected(&self.generation, &outbound.name, members)
     }
 
     /// A group that tries its members.
     pub(super) fn balanced(&self, id: OutboundId) -> Option<Balanced<'_>> {
         let Outbound { name, kind } = self.generation.outbound(id)?;
-        let Kind::Choose(Group {
-            members,
-            how: How::Balanced(how),
-        }) = kind
-        else {
-            return None;
-        };
+        let (members, how) = (kind.members(), kind.balancing()?);
         Some(Balanced {
             name,
             members,

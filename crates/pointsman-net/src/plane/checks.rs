@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pointsman_policy::OutboundId;
 use pointsman_spec::address::Endpoint;
 use pointsman_spec::door::{Listen, Speaks};
-use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound};
+use pointsman_spec::outbound::{Carrier, Kind, Outbound};
 use pointsman_spec::target;
 
 use super::ApplyError;
@@ -50,14 +50,10 @@ pub(super) fn check(spec: &Spec) -> Result<(), ApplyError> {
 
 /// Groups that try their members have targets alone, and no door of theirs is where one of those is.
 fn check_group(spec: &Spec, group: &Outbound) -> Result<(), ApplyError> {
-    let Kind::Choose(Group {
-        members,
-        how: How::Balanced(_),
-    }) = &group.kind
-    else {
+    if group.kind.balancing().is_none() {
         return Ok(());
-    };
-    let name = &group.name;
+    }
+    let (name, members) = (&group.name, group.kind.members());
     let found = |id: OutboundId| spec.outbounds.get(usize::try_from(id.0).ok()?);
     let target = |id: &OutboundId| {
         let member = found(*id)?;

@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use pointsman_spec::outbound::{Group, How, Kind};
-
 use crate::generation::Generation;
 use crate::ledger::RuleTally;
 use crate::outbound::Ways;
@@ -73,13 +71,7 @@ impl<S> InForce<S> {
     #[must_use]
     pub fn selected(&self, group: &str) -> Option<Arc<str>> {
         let (_, outbound) = self.generation.outbound_named(group)?;
-        let Kind::Choose(Group {
-            members,
-            how: How::Selected { .. },
-        }) = &outbound.kind
-        else {
-            return None;
-        };
+        let members = outbound.kind.selectable()?;
         let selected = self
             .shared
             .selected(&self.generation, &outbound.name, members);

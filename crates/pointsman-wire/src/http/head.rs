@@ -16,6 +16,11 @@ pub const MAX_HEADERS: usize = 200;
 /// A header: its name as it came, and its value without surrounding white space.
 pub type Header = (String, Vec<u8>);
 
+/// The names of headers, as heads are shown for debugging: values may be secrets.
+pub(super) fn names(headers: &[Header]) -> Vec<&str> {
+    headers.iter().map(|(name, _)| name.as_str()).collect()
+}
+
 /// What a head says of the connection it is sent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {

@@ -89,15 +89,13 @@ pub struct RequestHead {
     pub version_minor: u8,
 }
 
-/// Values of headers may be secrets: only their names are shown.
 impl fmt::Debug for RequestHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("RequestHead")
             .field("method", &self.method)
             .field("target", &self.target)
             .field("version_minor", &self.version_minor)
-            .field("headers", &names)
+            .field("headers", &head::names(&self.headers))
             .field("body", &self.body)
             .field("keep_alive", &self.keep_alive)
             .field("upgrade", &self.upgrade)

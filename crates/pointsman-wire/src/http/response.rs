@@ -32,14 +32,12 @@ pub struct ResponseHead {
     pub version_minor: u8,
 }
 
-/// Values of headers may be secrets: only their names are shown.
 impl fmt::Debug for ResponseHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("ResponseHead")
             .field("status", &self.status)
             .field("version_minor", &self.version_minor)
-            .field("headers", &names)
+            .field("headers", &head::names(&self.headers))
             .field("body", &self.body)
             .field("keep_alive", &self.keep_alive)
             .field("upgrade", &self.upgrade)
