@@ -1,32 +1,25 @@
-//! Handlers of the daemon's own state: status, diagnostics, reload, stop, outbounds, policy.
+//! Handlers of the daemon's own state: status, diagnostics, stop, policy.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
-use pointsman_api::daemon::LONGEST_TRIAL_MS;
+use pointsman_config::Setup;
 use pointsman_config::list_print::{Unsayable, as_list};
 use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
-use pointsman_config::setup::{Carrier, Group, How, Kind, Outbound, Protocol};
 use pointsman_config::tree::print::as_tree;
-use pointsman_config::{Problems, Setup, Severity};
-use pointsman_policy::model::OutboundInfo;
-use pointsman_policy::model::udp::no_udp;
-use pointsman_policy::{OutboundId, Policy};
+use pointsman_policy::Policy;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::Refusal;
-use crate::app::{App, InForce};
-use crate::candidate::{MOST_TOLD, Refused};
-use crate::replay;
+use super::outbounds::states;
+use crate::app::App;
 
 /// `GET /v1/status`
 pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
@@ -155,146 +148,6 @@ fn lacking(app: &App) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// `POST /v1/reload`
-pub(crate) async fn reload(State(app): State<Arc<App>>, body: String) -> Response {
-    let request: api::ReloadRequest = match read_body(&body) {
-        Ok(request) => request,
-        Err(refusal) => return refusal.into_response(),
-    };
-    let within = request.confirm_within_ms;
-    let bad = |text: &str| Refusal(StatusCode::BAD_REQUEST, "bad-request", text.into());
-    if within == Some(0) || within.is_some_and(|within| within > LONGEST_TRIAL_MS) {
-        let text = format!("`confirm_within_ms` is 1 to {LONGEST_TRIAL_MS}: a day");
-        return bad(&text).into_response();
-    }
-    if request.plan && within.is_some() {
-        return bad("a plan puts nothing in force that could be confirmed").into_response();
-    }
-    let (mut notice, mut warnings) = (None, Vec::new());
-    let (applied, plan, taken) = if request.plan {
-        let asked = replay::ReplayOptions {
-            redact: request.redact,
-            ..replay::ReplayOptions::default()
-        };
-        match replay::run(&app, asked).await {
-            Ok((plan, problems)) => (false, Some(plan), Ok(problems)),
-            Err(refused) => (false, None, Err(refused)),
-        }
-    } else {
-        let taken = app.reload(within.map(Duration::from_millis)).await;
-        let taken = taken.map(|taken| {
-            (notice, warnings) = (taken.before, taken.warnings);
-            taken.problems
-        });
-        (taken.is_ok(), None, taken)
-    };
-    match taken {
-        Ok(problems) => Json(api::Reload {
-            generation: app.generation().0.to_string(),
-            applied,
-            problems: told(&problems),
-            plan,
-            awaiting: app.awaiting(),
-            back: None,
-            notice,
-            warnings,
-        })
-        .into_response(),
-        Err(refused) => not_taken(&app, None, &refused),
-    }
-}
-
-/// Those that an answer has room for, errors first; notes that many rules have once.
-fn told(problems: &Problems) -> Vec<api::Problem> {
-    let problems = problems.folded();
-    let (first, _) = problems.first(MOST_TOLD);
-    first.into_iter().map(api::Problem::from).collect()
-}
-
-/// The answer to a configuration that was refused.
-pub(super) fn not_taken(app: &App, config: Option<PathBuf>, refused: &Refused) -> Response {
-    let config = config.map(|path| path.display().to_string());
-    let path = config.or_else(|| path(app)).unwrap_or_default();
-    let code = match refused {
-        Refused::Awaiting(_) => "awaiting-confirmation",
-        Refused::Apply(_) | Refused::Check(_) | Refused::RolledBack | Refused::Tests(_) => {
-            "reload-refused"
-        }
-        Refused::Stopping => "stopping",
-    };
-    let mut error = api::Error::new(code, String::new());
-    let why = match refused {
-        // They say themselves what is wrong, once.
-        Refused::Check(problems) => {
-            error.problems = told(problems);
-            match problems.count(Severity::Error) {
-                errors if errors > MOST_TOLD => format!(
-                    "the configuration has {errors} errors, of which the first {MOST_TOLD} are told: `pointsman check` tells all"
-                ),
-                _ => "the configuration has errors".to_owned(),
-            }
-        }
-        Refused::Tests(problems) => {
-            error.problems = told(problems);
-            "the policy's own tests fail".to_owned()
-        }
-        _ => refused.to_string(),
-    };
-    error.error = format!("{path}: not reloaded, nothing changed: {why}");
-    (StatusCode::CONFLICT, Json(error)).into_response()
-}
-
-/// A request's body; an empty one is the default request.
-pub(super) fn read_body<T: Default + DeserializeOwned>(body: &str) -> Result<T, Refusal> {
-    if body.trim().is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_str(body).map_err(|error| {
-        let text = format!("the body is no such request: {error}");
-        Refusal(StatusCode::BAD_REQUEST, "bad-request", text)
-    })
-}
-
-/// `POST /v1/reload/confirm`
-pub(crate) async fn confirm(State(app): State<Arc<App>>) -> Response {
-    match app.confirm().await {
-        Some(warnings) => tried(&app, None, warnings),
-        None => nothing_waits(),
-    }
-}
-
-/// `POST /v1/reload/roll-back`
-pub(crate) async fn roll_back(State(app): State<Arc<App>>) -> Response {
-    let (code, why) = match app.take_back().await {
-        Ok(Some(back)) => return tried(&app, Some(back.earlier.to_string()), back.lost),
-        Ok(None) => return nothing_waits(),
-        Err(why @ Refused::Stopping) => ("stopping", why),
-        Err(why) => ("not-rolled-back", why),
-    };
-    let text = format!("not rolled back, nothing changed: {why}");
-    Refusal(StatusCode::CONFLICT, code, text).into_response()
-}
-
-/// The answer at the end of a trial.
-fn tried(app: &App, back: Option<String>, warnings: Vec<String>) -> Response {
-    Json(api::Reload {
-        generation: app.generation().0.to_string(),
-        applied: true,
-        problems: Vec::new(),
-        plan: None,
-        awaiting: None,
-        back,
-        notice: None,
-        warnings,
-    })
-    .into_response()
-}
-
-fn nothing_waits() -> Response {
-    let text = "no reload waits for confirmation".to_owned();
-    Refusal(StatusCode::CONFLICT, "nothing-to-confirm", text).into_response()
-}
-
 /// `POST /v1/stop`
 pub(crate) async fn stop(State(app): State<Arc<App>>) -> Json<api::Stop> {
     let (_, setup) = app.generation();
@@ -310,51 +163,6 @@ pub(crate) async fn stop(State(app): State<Arc<App>>) -> Json<api::Stop> {
         grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
         again,
     })
-}
-
-/// `GET /v1/outbounds`
-pub(crate) async fn outbounds(State(app): State<Arc<App>>) -> Json<api::OutboundList> {
-    Json(api::OutboundList {
-        outbounds: states(&app, &app.in_force()),
-    })
-}
-
-/// `PUT /v1/outbounds/{name}/member`
-pub(crate) async fn select(
-    State(app): State<Arc<App>>,
-    Path(group): Path<String>,
-    Json(request): Json<api::SelectRequest>,
-) -> Response {
-    let refuse = |code, text: String| Refusal(StatusCode::NOT_FOUND, code, text).into_response();
-    let known = states(&app, &app.in_force());
-    let Some(state) = known.into_iter().find(|state| state.name == group) else {
-        return refuse(
-            "unknown-outbound",
-            format!("there is no outbound `{group}`"),
-        );
-    };
-    if state.kind != "select" {
-        return refuse(
-            "not-a-group",
-            format!("`{group}` is of type {}, not a group", state.kind),
-        );
-    }
-    if !state.members.contains(&request.member) {
-        let members = state.members.join(", ");
-        let text = format!(
-            "`{}` is no member of `{group}` (members: {members})",
-            request.member
-        );
-        return refuse("unknown-member", text);
-    }
-    let not_kept = match app.select(&group, &request.member).await {
-        Ok(not_kept) => not_kept,
-        Err(error) => return refuse("not-selected", error.to_string()),
-    };
-    let known = states(&app, &app.in_force());
-    let state = known.into_iter().find(|state| state.name == group);
-    let state = state.map(|state| api::OutboundState { not_kept, ..state });
-    Json(state).into_response()
 }
 
 /// `?as=` of the policy, and whether pictures fold nothing.
@@ -419,118 +227,9 @@ fn uptime(app: &App) -> u64 {
     u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn path(app: &App) -> Option<String> {
+pub(super) fn path(app: &App) -> Option<String> {
     app.origin
         .path
         .as_ref()
         .map(|path| path.display().to_string())
-}
-
-/// The targets of a forward that could not be reached.
-fn failing(in_force: &InForce, outbound: &Outbound) -> Vec<api::outbound::Failing> {
-    if outbound.kind.balancing().is_none() {
-        return Vec::new();
-    }
-    let failing = in_force.failing(&outbound.name).into_iter();
-    failing
-        .map(|(target, rest)| api::outbound::Failing {
-            target: target.to_string(),
-            rests_ms: u64::try_from(rest.left.as_millis()).unwrap_or(u64::MAX),
-        })
-        .collect()
-}
-
-/// The outbounds that rules can name, with the members that are selected now.
-fn states(app: &App, in_force: &InForce) -> Vec<api::OutboundState> {
-    let setup = in_force.about();
-    let name_of = |id: &OutboundId| {
-        setup
-            .outbounds
-            .get(id.0 as usize)
-            .map_or_else(String::new, |o| o.name.to_string())
-    };
-    let mut live: HashMap<Arc<str>, u64> = HashMap::new();
-    for flow in app.plane.flows() {
-        if let Some(outbound) = flow.outbound() {
-            *live.entry(outbound).or_default() += 1;
-        }
-    }
-    let infos: Vec<OutboundInfo> = setup.outbounds.iter().map(Outbound::info).collect();
-    let by_name: HashMap<&str, OutboundId> = (0..)
-        .map(OutboundId)
-        .zip(&infos)
-        .map(|(id, info)| (&*info.name, id))
-        .collect();
-    let member_of = |group: OutboundId| {
-        let name = in_force.selected(&infos.get(group.0 as usize)?.name)?;
-        by_name.get(&*name).copied()
-    };
-    let state = |(id, outbound): (OutboundId, &Outbound)| {
-        let kind = match &outbound.kind {
-            Kind::Carry(Carrier::Direct(_)) => "direct",
-            Kind::Carry(Carrier::Target(_)) => return None,
-            Kind::Carry(Carrier::Upstream(upstream)) => match upstream.protocol {
-                Protocol::HttpConnect(_) => "http",
-                Protocol::Socks5(_) => "socks5",
-            },
-            Kind::Choose(Group { how, .. }) => match how {
-                How::Balanced(_) => "forward",
-                How::Selected { .. } => "select",
-            },
-            Kind::NotYet { kind, .. } => kind.as_ref(),
-            Kind::Refuse(refusal) => refusal.as_str(),
-            Kind::Through(_) => "chain",
-        };
-        let endpoint = outbound.kind.upstream().map(|it| it.server.to_string());
-        let members: Vec<String> = match &outbound.kind {
-            Kind::Through(hops) => hops.iter().map(name_of).collect(),
-            kind => kind.members().iter().map(name_of).collect(),
-        };
-        let targets = outbound.kind.members().iter();
-        let targets = targets.filter_map(|id| match &setup.outbound(*id)?.kind {
-            Kind::Carry(Carrier::Target(target)) => Some(target.address.to_string()),
-            _ => None,
-        });
-        let selected = (kind == "select")
-            .then(|| in_force.selected(&outbound.name))
-            .flatten();
-        let uplink = outbound.kind.uplink();
-        Some(api::OutboundState {
-            name: outbound.name.to_string(),
-            aliases: Vec::new(),
-            interface: uplink.and_then(|uplink| uplink.interface.clone()),
-            source: uplink
-                .and_then(|uplink| uplink.source)
-                .map(|address| address.to_string()),
-            kind: kind.to_owned(),
-            declared: outbound.declared.map(str::to_owned),
-            endpoint,
-            udp: no_udp(&infos, id, &member_of).is_none(),
-            selected: selected.map(|name| name.to_string()),
-            members,
-            targets: targets.collect(),
-            failing: failing(in_force, outbound),
-            flows: live.get(&*outbound.name).copied().unwrap_or(0),
-            not_kept: None,
-        })
-    };
-    let mut states: Vec<api::OutboundState> = Vec::new();
-    for (id, outbound) in (0..).map(OutboundId).zip(&setup.outbounds) {
-        let Some(state) = state((id, outbound)) else {
-            continue;
-        };
-        // Built-in outbounds have a name for each language: `direct`, `DIRECT`.
-        let builtin = outbound.span.is_none();
-        let known = states.iter_mut().find(|known| {
-            builtin && known.kind == state.kind && known.name.eq_ignore_ascii_case(&state.name)
-        });
-        match known {
-            Some(known) => {
-                known.aliases.push(state.name);
-                known.flows += state.flows;
-            }
-            None => states.push(state),
-        }
-    }
-    states
 }

@@ -11,6 +11,8 @@ mod follow;
 mod handlers;
 mod history;
 mod lobby;
+mod outbounds;
+mod reload;
 mod requests;
 mod sse;
 mod steady;
@@ -43,9 +45,9 @@ fn router(app: Arc<App>) -> Router {
     let methods: [(&str, MethodRouter<Arc<App>>); 21] = [
         (route::STATUS, get(handlers::status)),
         (route::DIAGNOSTICS, get(handlers::diagnostics)),
-        (route::RELOAD, post(handlers::reload)),
-        (route::CONFIRM, post(handlers::confirm)),
-        (route::ROLL_BACK, post(handlers::roll_back)),
+        (route::RELOAD, post(reload::reload)),
+        (route::CONFIRM, post(reload::confirm)),
+        (route::ROLL_BACK, post(reload::roll_back)),
         (route::REPLAY, post(tools::replay)),
         (route::STOP, post(handlers::stop)),
         (route::EXPLAIN, post(flows::explain)),
@@ -56,8 +58,8 @@ fn router(app: Arc<App>) -> Router {
         (route::EVENTS, get(events::stream)),
         (route::REQUESTS, get(requests::stream)),
         (route::REQUEST, post(requests::answer)),
-        (route::OUTBOUNDS, get(handlers::outbounds)),
-        (route::OUTBOUND_MEMBER, put(handlers::select)),
+        (route::OUTBOUNDS, get(outbounds::outbounds)),
+        (route::OUTBOUND_MEMBER, put(outbounds::select)),
         (route::RULES, get(tools::rules)),
         (route::POLICY, get(handlers::policy)),
         (route::DNS, get(flows::dns)),

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::Refusal;
 use super::door::OnSocket;
-use super::handlers::{not_taken, read_body};
+use super::reload::{not_taken, read_body};
 use crate::app::App;
 use crate::candidate::Refused;
 use crate::{replay, rules};
