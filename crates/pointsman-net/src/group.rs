@@ -5,6 +5,7 @@
 //! Absent: how a flow is taken to a member: see [`crate::outbound`].
 
 mod dialogue;
+mod failures;
 mod inherited;
 mod last_answer;
 mod order;
@@ -22,9 +23,10 @@ use self::dialogue::Dialogue;
 pub(crate) use self::dialogue::SILENCE;
 use crate::record::Rest;
 
+pub(crate) use self::failures::{Next, Trying};
 pub(crate) use self::inherited::{Connected, NotNow, Turn};
 use self::last_answer::LastAnswer;
-pub(crate) use self::order::{Member, Next, Trying, Untried};
+pub(crate) use self::order::{Member, Untried};
 pub(crate) use self::states::{GroupStates, Permit, State, Unfit};
 pub(crate) use self::watch::{Look, Watch};
 

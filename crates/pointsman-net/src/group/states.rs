@@ -15,9 +15,10 @@ use pointsman_spec::address::Endpoint;
 use pointsman_spec::outbound::{Carrier, How, Kind, Outbound};
 use pointsman_spec::target::Target;
 
+use super::failures::Failures;
 use super::inherited::Connected;
 use super::last_answer::LastAnswer;
-use super::order::{Failures, Member};
+use super::order::Member;
 use super::{Group, Groups};
 
 /// What groups keep over generations.

@@ -13,6 +13,7 @@ use std::thread;
 
 use pointsman_os::descriptors;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 
 mod late;
 mod limits;
