@@ -4,7 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Report;
 use super::emit::{Map, list, quoted, text};
-use pointsman_config::setup::{Families, NameServer, Place, ResolverId, Setup};
+use pointsman_config::setup::{Families, NameServer, Place, ResolverId, ResolverSpec, Setup};
+
+mod server;
+
+pub(super) use server::{LOCAL_NAMES, Served};
 
 /// The address in a name server's URL, where it is no name.
 pub(super) fn address_in(url: &str) -> Option<IpAddr> {
@@ -33,13 +37,26 @@ pub(super) fn families(families: Families) -> &'static str {
     }
 }
 
-/// The section `dns`.
-pub(super) fn section(setup: &Setup, names: &[String], report: &mut Report) -> Map {
+/// The section `dns`, without the rules of the DNS server.
+pub(super) fn section(
+    setup: &Setup,
+    names: &[String],
+    served: Option<&Served>,
+    report: &mut Report,
+) -> Map {
     let mut section = Map::default();
-    let Some(first) = setup.resolvers.first() else {
+    if setup.resolvers.is_empty() && served.is_none() {
         return section;
-    };
+    }
+    let usual = ResolverSpec::default();
+    let first = setup.resolvers.first().map_or(&usual, |first| &first.what);
     let mut upstreams = Map::default();
+    if let Some(served) = served {
+        served.listen(&mut section);
+        for (own, value) in &served.upstreams {
+            upstreams.raw(own, &**value);
+        }
+    }
     for (number, resolver) in setup.resolvers.iter().enumerate() {
         let own = name(ResolverId(number), setup);
         if own != "system" {

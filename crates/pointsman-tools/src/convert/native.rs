@@ -68,12 +68,7 @@ pub fn from_setup(setup: &Setup, written: &str, problems: &Problems) -> Conversi
         &forwards::section(setup, &main.names, &mut report),
     );
     page.section("rule_sets", &main.lists);
-    if let Some(dns) = &setup.dns {
-        let place = format!("{}:{}", dns.span.file(), dns.span.line());
-        report.lost(place, "the DNS server: native files have none yet");
-    }
-    let dns = dns::section(setup, &main.names, &mut report);
-    page.section("dns", &dns);
+    main.dns(&mut page, &mut report);
     main.policies(&mut page);
     tests(setup, &main.names, &mut page);
     let known = Known {
@@ -97,6 +92,7 @@ struct Main<'a> {
     /// Of outbounds, by number.
     names: Vec<String>,
     lists: Map,
+    zones: ZoneSets,
     /// The policies that are written: number, name, text, and whether it is a list.
     written: Vec<(usize, String, String, bool)>,
     resolves: bool,
@@ -133,7 +129,8 @@ impl<'a> Main<'a> {
                 .is_some_and(|(_, policy)| policy.wants(pointsman_policy::Need::Resolve));
         let mut taken: HashSet<String> = names.iter().cloned().collect();
         let mut written = Vec::new();
-        for (number, policy) in policies {
+        // Without a way for flows there is only a DNS server.
+        for (number, policy) in policies.into_iter().filter(|(_, it)| !it.body.is_empty()) {
             let name = match written.is_empty() {
                 true => "main".to_owned(),
                 false => policy_name(&policy.name, &mut taken),
@@ -147,6 +144,7 @@ impl<'a> Main<'a> {
             setup,
             names,
             lists,
+            zones,
             written,
             resolves,
         }
@@ -222,6 +220,17 @@ impl<'a> Main<'a> {
             map.text("resolver", &dns::name(id, self.setup));
         }
         section.raw(&inbound.name, map.flow());
+    }
+
+    fn dns(&self, page: &mut Page, report: &mut Report) {
+        let served = self.setup.dns.as_ref();
+        let served =
+            served.map(|server| dns::Served::new(server, &self.names, &self.zones, report));
+        let section = dns::section(self.setup, &self.names, served.as_ref(), report);
+        page.section("dns", &section);
+        if let Some(served) = served {
+            served.rules(page);
+        }
     }
 
     fn asks_alias(&self) -> bool {

@@ -105,6 +105,7 @@ pub(super) fn of(setup: &Setup, known: &Known) -> Summary {
     let selected = converted.groups(&mut summary);
     converted.rules(&mut summary);
     converted.names(&mut summary);
+    converted.served(&mut summary);
     summary.changed.extend(known.changed.iter().cloned());
     summary.next.extend(known.next.iter().cloned());
     converted.fetched(&selected, &mut summary);

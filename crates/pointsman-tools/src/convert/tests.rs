@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::dns::LOCAL_NAMES;
 use super::{Conversion, from_setup};
 use crate::damage::shared;
 use pointsman_config::explain::{Detail, First, explain};
@@ -25,6 +26,7 @@ mod modes;
 mod parts;
 mod replaced;
 mod rules;
+mod served;
 mod summary;
 mod told;
 mod types;
@@ -201,7 +203,9 @@ fn samples_decide_as_before() {
     ] {
         let Some(path) = shared(sample) else { return };
         let conversion = agrees(&path, &Disk);
-        assert!(conversion.is_equal(), "{:?}", conversion.report);
+        let mut report = conversion.report.iter();
+        let flows = report.all(|remark| remark.equal || remark.text == LOCAL_NAMES);
+        assert!(flows, "{:?}", conversion.report);
     }
 }
 

@@ -1,8 +1,9 @@
-//! What a summary says of who looks up names.
+//! What a summary says of who looks up names, and of the DNS server.
 
 use std::collections::BTreeSet;
 
 use super::{Converted, End, Summary, named};
+use crate::convert::dns::LOCAL_NAMES;
 use pointsman_config::setup::{NameServer, ResolverId};
 
 impl Converted<'_> {
@@ -60,6 +61,22 @@ impl Converted<'_> {
             summary.next.push(
                 "to hide which names are looked up, write a name server that is reached by a proxy under \
                  `dns.upstreams`: `{ address: \"tcp://ADDRESS\", via: PROXY }`"
+                    .to_owned(),
+            );
+        }
+    }
+
+    /// Who answers queries.
+    pub(super) fn served(&self, summary: &mut Summary) {
+        let Some(dns) = &self.setup.dns else { return };
+        let doors = dns.doors.iter().flat_map(|door| &door.listen);
+        let doors = doors.filter(|listen| listen.at.is_udp());
+        let doors = named(doors.map(|listen| format!("`{}`", listen.at)));
+        summary.works.push(format!("the DNS server at {doors}"));
+        if dns.what.asks_for_local_names {
+            summary.changed.push(LOCAL_NAMES.to_owned());
+            summary.next.push(
+                "where a name server knows such names, send them to it at the head of `dns.rules`: `DOMAIN-SUFFIX, home.arpa, UPSTREAM`"
                     .to_owned(),
             );
         }

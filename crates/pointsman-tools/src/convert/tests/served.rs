@@ -1,0 +1,185 @@
+//! The DNS server: it listens where it did, and asks the same servers for the same names.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::loaded;
+use crate::convert::{Conversion, from_setup};
+use crate::damage::shared;
+use pointsman_config::files::{Disk, Files, Memory};
+use pointsman_config::load::{Loaded, load};
+use pointsman_config::setup::{DnsEnd, NameServer, Setup};
+use pointsman_policy::fact::{Fact, Facts, Provenance};
+use pointsman_policy::{Domain, Host, Step};
+
+/// Who is asked for a name, each server with the way to it.
+fn asked(setup: &Setup, name: &str) -> Vec<String> {
+    let what = &setup.dns.as_ref().expect("a DNS server").what;
+    let facts = Facts {
+        destination: Fact::Known(
+            Host::Name(Domain::parse(name).unwrap()),
+            Provenance::Request,
+        ),
+        ..Facts::default()
+    };
+    let Step::Decided(decision) = what.policy.decide(&facts) else {
+        panic!("{name} is not decided");
+    };
+    let end = usize::try_from(decision.outbound.unwrap().0).unwrap();
+    let DnsEnd::Ask(at) = what.ends[end] else {
+        return vec![format!("{:?}", what.ends[end])];
+    };
+    let upstream = &what.upstreams[at];
+    let shown = |server: &NameServer| {
+        let way = server.via().and_then(|via| setup.outbound(via));
+        let way = way.map_or("no way", |way| &way.name);
+        format!("{} by {way}, {:?}", server.without_way(), upstream.timeout)
+    };
+    upstream.servers.iter().map(shown).collect()
+}
+
+/// Converts, and compares both servers: where they listen, and whom they ask for each of some names.
+fn serves_alike(path: &Path, files: &dyn Files, names: &[&str]) -> (Conversion, BTreeSet<String>) {
+    let Loaded {
+        setup, problems, ..
+    } = load(path, None, None, files);
+    let setup = setup.unwrap_or_else(|| panic!("{:?}", problems.0));
+    let conversion = from_setup(&setup, "", &problems);
+    let native = loaded(&conversion.text, &setup.directory, files);
+    let doors = |setup: &Setup| {
+        let doors = &setup.dns.as_ref().expect("a DNS server").doors;
+        let doors = doors.iter().flat_map(|door| door.listen.clone());
+        doors.collect::<Vec<_>>()
+    };
+    assert_eq!(doors(&native), doors(&setup), "{}", conversion.text);
+    let mut answers = BTreeSet::new();
+    for name in names {
+        let expected = asked(&setup, name);
+        assert_eq!(
+            asked(&native, name),
+            expected,
+            "{name}\n{}",
+            conversion.text
+        );
+        answers.extend(expected);
+    }
+    (conversion, answers)
+}
+
+#[test]
+fn the_sample_asks_as_before() {
+    let Some(path) = shared("samples/reflow") else {
+        return;
+    };
+    let names = [
+        "twitter.com",
+        "www.reddit.com",
+        "com",
+        "example.org",
+        "printer.local",
+        "router",
+        "1.0.0.10.in-addr.arpa",
+    ];
+    let (conversion, answers) = serves_alike(&path, &Disk, &names);
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    for line in [
+        "  listen: \"udp://127.0.0.1:53535\"",
+        "    - RULE-SET, secret-sites, by-privacyproxy",
+        "    - FALLBACK, directly",
+    ] {
+        let text = &conversion.text;
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+    let summary = conversion.summary.to_string();
+    assert!(
+        summary.contains("  - the DNS server at `udp://127.0.0.1:53535`\n"),
+        "{summary}"
+    );
+}
+
+/// `forward`, in a configuration with zones within each other, and two ways out.
+fn reflow(forward: &str, more: &str) -> Memory {
+    let config = format!(
+        "egress p=socks5 127.0.0.1:1\negress P=socks5 127.0.0.1:2\ndns {{\n listen=udp 127.0.0.1:53\n forward={{\n{forward}\n }}\n}}\n{more}"
+    );
+    Memory::new([
+        ("c/config", config.as_str()),
+        ("c/namezone/wide", "test\norg.wide\n"),
+        ("c/namezone/narrow", "test.a.b\n"),
+        ("c/namezone/narrower", "test.a.b.c\n"),
+    ])
+}
+
+#[test]
+fn a_name_is_of_its_nearest_zone() {
+    let relay = "rule r=any[\n cond domain {\n wide => p\n }\n direct\n]\nrelay {\n rule=r\n listen=socks5 127.0.0.1:1080\n resolver=udp 127.0.0.1:53\n}\n";
+    let names = [
+        "test",
+        "x.test",
+        "a.test",
+        "b.a.test",
+        "x.b.a.test",
+        "c.b.a.test",
+        "x.c.b.a.test",
+        "wide.org",
+        "org",
+        "x",
+        "local",
+    ];
+    for (forward, different) in [
+        ("wide => p|udp 192.0.2.1:53\n else => udp 192.0.2.2:53", 2),
+        (
+            "wide => p|udp 192.0.2.1:53\n narrower => P|tcp 192.0.2.1:53\n else => tcp 192.0.2.1:53",
+            3,
+        ),
+        (
+            "narrow => udp 192.0.2.1:53\n wide => tcp 192.0.2.1:53\n else => udp [2001:db8::1]:5353",
+            3,
+        ),
+        // Several zones may be of one server.
+        (
+            "narrow => p|udp 192.0.2.1:53\n wide => p|udp 192.0.2.1:53\n else => udp 192.0.2.2:53",
+            2,
+        ),
+        ("else => udp 192.0.2.2:53", 1),
+    ] {
+        for more in ["", relay] {
+            let files = reflow(forward, more);
+            let (conversion, answers) = serves_alike(Path::new("c"), &files, &names);
+            assert_eq!(answers.len(), different, "{}", conversion.text);
+        }
+    }
+}
+
+#[test]
+fn what_differs_is_told() {
+    let Loaded {
+        setup, problems, ..
+    } = load(
+        Path::new("c"),
+        None,
+        None,
+        &reflow("else => udp 192.0.2.2:53", ""),
+    );
+    let conversion = from_setup(&setup.unwrap(), "", &problems);
+    let told: Vec<String> = conversion.report.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "config:3: warning: the DNS server itself answers names that mean nothing to the world (`printer.local`, `router`, \
+             reverse names of private addresses), unless a rule of `dns.rules` sends them: the original asked its name servers for them"
+        ]
+    );
+    let summary = &conversion.summary;
+    assert!(
+        summary
+            .changed
+            .iter()
+            .any(|line| line.contains("`printer.local`")),
+        "{summary}"
+    );
+    assert!(
+        summary.next.iter().any(|line| line.contains("`dns.rules`")),
+        "{summary}"
+    );
+}
