@@ -9,10 +9,12 @@ mod counts;
 mod datagrams;
 mod local_names;
 mod stream;
+mod streams;
 mod waits;
 
 pub(crate) use self::counts::Counts;
 pub use self::counts::DnsCounts;
 pub(crate) use self::datagrams::serve as serve_datagrams;
 pub(crate) use self::stream::serve as serve_stream;
-pub(crate) use self::waits::{Streams, Waits};
+pub(crate) use self::streams::Streams;
+pub(crate) use self::waits::Waits;

@@ -38,6 +38,9 @@ const LOCAL_FOR: u32 = 600;
 /// How long fixed addresses hold, in seconds.
 const FIXED_FOR: u32 = 10;
 
+/// By what clients of local streams are counted: they are one.
+pub(super) const LOCAL_STREAMS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// How the queries of one door are answered, as one generation says.
 #[derive(Clone, Debug)]
 pub(super) struct Service {
@@ -186,8 +189,7 @@ impl Service {
             local: asker.here.map(LocalAddr::new),
             original: None,
         };
-        // Those of local streams are one client.
-        let client = ends.counted().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let client = ends.counted().unwrap_or(LOCAL_STREAMS);
         let waits = &self.ways.shared().dns_waits;
         let place = match waits.place(client, &self.server.limits) {
             Ok(place) => place,

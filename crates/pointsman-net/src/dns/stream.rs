@@ -1,7 +1,7 @@
 //! Queries over a connection: one behind the other, answered in the order in which the answers are there (RFC 7766 §6.2.1.1).
 //!
-//! Invariant: a connection that brings nothing, or takes no replies, ends within the limit; one client's pipeline holds up
-//! nobody but itself.
+//! Invariant: a connection that brings no whole query, or takes no replies, ends within the limit; one client's pipeline
+//! holds up nobody but itself, and what it does not read is not written.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -12,9 +12,10 @@ use pointsman_policy::fact::Network;
 use pointsman_spec::dns::DnsLimits;
 use pointsman_wire::Parse;
 use pointsman_wire::dns::{frame, write_frame};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::answering::{Asker, Outcome, Service};
+use super::answering::{Asker, LOCAL_STREAMS, Outcome, Service};
+use super::streams::StreamPlace;
 use crate::ends::{ClientAddr, Ends, LocalAddr};
 use crate::generation::Generation;
 use crate::shared::Shared;
@@ -27,6 +28,10 @@ const PIPELINE: usize = 32;
 
 /// Read at once, in bytes: queries are short.
 const STEP: usize = 4096;
+
+/// Replies in bytes that wait to be written, one more at most: queries behind them wait, too. A reply may be two thousand
+/// times as long as its query.
+const UNWRITTEN: usize = 1 << 16;
 
 type Waiting = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
 
@@ -43,7 +48,8 @@ pub(crate) async fn serve(
         return;
     };
     let limits = service.server().limits;
-    let Some(_place) = shared.dns_streams.place(&limits) else {
+    let client = ends.counted().unwrap_or(LOCAL_STREAMS);
+    let Some(place) = shared.dns_streams.place(client, &limits) else {
         return;
     };
     let asker = Asker {
@@ -57,13 +63,13 @@ pub(crate) async fn serve(
         listener,
         stream,
         asker,
+        place: Arc::clone(&place),
         read: Vec::new(),
         waiting: Vec::new(),
     };
-    // It ends where the daemon does: a client's next query finds another server sooner that way.
     tokio::select! {
-        _over = line.serve(&limits) => {}
-        () = tasks.stopping() => {}
+        _over = line.serve(&limits, &tasks) => {}
+        () = place.given_to_another() => {}
     }
 }
 
@@ -75,6 +81,7 @@ struct Line {
     listener: ListenerId,
     stream: Stream,
     asker: Asker,
+    place: Arc<StreamPlace>,
     read: Vec<u8>,
     waiting: Vec<Waiting>,
 }
@@ -87,21 +94,24 @@ enum Event {
 
 impl Line {
     /// `None`: it is over.
-    async fn serve(&mut self, limits: &DnsLimits) -> Option<()> {
-        let mut open = true;
+    async fn serve(&mut self, limits: &DnsLimits, tasks: &Tasks) -> Option<()> {
+        let (mut open, mut idle_since) = (true, Instant::now());
         loop {
             let has_room = open && self.waiting.len() < PIPELINE;
             if !open && self.waiting.is_empty() {
                 return None;
             }
             let is_idle = self.waiting.is_empty();
+            self.place.is_idle(is_idle);
             let event = tokio::select! {
                 biased;
+                // What was asked is answered; a client's next query finds another server sooner where this one ends.
+                () = tasks.stopping(), if open => Event::Read(0),
                 reply = first(&mut self.waiting), if !is_idle => Event::Reply(reply),
                 count = self.stream.read_some(&mut self.read, STEP), if has_room => {
                     Event::Read(count.ok()?)
                 }
-                () = sleep(limits.stream_idle), if is_idle => return None,
+                () = sleep_until(idle_since + limits.stream_idle), if is_idle => return None,
             };
             let mut out = Vec::new();
             match event {
@@ -110,23 +120,26 @@ impl Line {
                 Event::Read(_) => {}
                 Event::Reply(reply) => out = reply,
             }
-            self.take_all(&mut out)?;
-            if !out.is_empty() {
+            // Some bytes of a query are none: whoever brings them one by one holds nothing for longer.
+            while self.take_some(&mut out)? || !out.is_empty() {
+                self.place.is_idle(false);
                 let written = timeout(limits.stream_idle, self.stream.write_all(&out)).await;
                 written.ok()?.ok()?;
+                out.clear();
+                idle_since = Instant::now();
             }
         }
     }
 
-    /// Takes the queries that are there whole, as many as may wait.
-    fn take_all(&mut self, out: &mut Vec<u8>) -> Option<()> {
+    /// Takes the queries that are there whole, as many as may wait, and as their replies may; whether there were any.
+    fn take_some(&mut self, out: &mut Vec<u8>) -> Option<bool> {
         let now = self.shared.generation();
         if let Some(now) = now.filter(|now| now.door(self.listener).is_some()) {
             self.generation = now;
         }
         let service = Service::new(&self.shared, &self.generation, self.listener)?;
         let (mut at, mut reply) = (0, Vec::new());
-        while self.waiting.len() < PIPELINE {
+        while self.waiting.len() < PIPELINE && out.len() < UNWRITTEN {
             let (message, used) = match frame(self.read.get(at..).unwrap_or(&[])) {
                 Parse::Done(message, used) => (message, used),
                 Parse::NeedMore => break,
@@ -146,7 +159,7 @@ impl Line {
             }
         }
         self.read.drain(..at);
-        Some(())
+        Some(at > 0)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may wait: queries for answers, by client and in all, and connections for queries.
+//! Who may wait for answers, by client and in all.
 //!
 //! Invariant: what was taken is given back, whatever ends the wait.
 
@@ -86,37 +86,6 @@ impl Drop for WaitPlace {
     }
 }
 
-/// Connections of clients.
-#[derive(Debug, Default)]
-pub(crate) struct Streams(Mutex<usize>);
-
-/// The place of a connection.
-#[derive(Debug)]
-pub(super) struct StreamPlace(Arc<Streams>);
-
-impl Streams {
-    /// A place; `None` where all are taken.
-    pub(super) fn place(self: &Arc<Self>, limits: &DnsLimits) -> Option<StreamPlace> {
-        let mut count = self.count();
-        if *count >= limits.streams {
-            return None;
-        }
-        *count += 1;
-        drop(count);
-        Some(StreamPlace(Arc::clone(self)))
-    }
-
-    fn count(&self) -> MutexGuard<'_, usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for StreamPlace {
-    fn drop(&mut self) {
-        *self.0.count() -= 1;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,7 +96,6 @@ mod tests {
         let limits = DnsLimits {
             waiting: 3,
             client_waiting: 2,
-            streams: 1,
             ..DnsLimits::default()
         };
         let client = |last| IpAddr::from([192, 0, 2, last]);
@@ -140,10 +108,5 @@ mod tests {
         drop((taken, other));
         assert!(waits.table().by_client.is_empty());
         assert_eq!(waits.table().all, 0);
-        let streams = Arc::<Streams>::default();
-        let first = streams.place(&limits);
-        assert!(first.is_some() && streams.place(&limits).is_none());
-        drop(first);
-        assert!(streams.place(&limits).is_some());
     }
 }

@@ -22,6 +22,7 @@ mod names;
 mod nameserver;
 mod owners;
 mod plain_http;
+mod queries;
 mod reload;
 mod stage;
 mod steps;
