@@ -41,6 +41,7 @@ mod srs_json;
 mod strange;
 mod text;
 mod trie;
+mod votes;
 mod wide;
 mod wildcard;
 pub mod write;

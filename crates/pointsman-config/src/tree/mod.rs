@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use crate::problem::{Problems, Source, Span};
 
+mod arms;
 pub(crate) mod ask;
 mod block;
 mod conditions;
