@@ -11,6 +11,7 @@ mod bound;
 mod datagram_target;
 mod datagrams;
 mod error;
+mod from_here;
 mod http;
 mod lent;
 mod members;
@@ -20,20 +21,17 @@ mod target;
 mod transport;
 mod trials;
 
-use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::model::MOST_NESTED;
-use pointsman_policy::nowhere::Nowhere;
 use pointsman_policy::{Action, Domain, Host, OutboundId};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::ids::ResolverId;
 use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
 use pointsman_wire::RequestHost;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub(crate) use self::datagram_target::DatagramTarget;
@@ -49,7 +47,6 @@ use crate::ends::Ends;
 use crate::generation::Generation;
 use crate::lookup::{AddressResult, Behalf, NotFound, Resolve};
 use crate::shared::Shared;
-use crate::spec::listening::At;
 use crate::stream::Stream;
 
 /// Where a flow goes.
@@ -401,58 +398,6 @@ impl Ways {
         }
     }
 
-    async fn dial(
-        &self,
-        outbound: &Arc<str>,
-        path: Path,
-        target: &Target,
-        limit: Duration,
-    ) -> Result<Stream, DialError> {
-        let addresses = &*self.addresses_of(&path, target).await?;
-        let with_port = |address: &IpAddr| SocketAddr::new(*address, target.port);
-        let (one, many);
-        let addresses = match addresses {
-            [only] => {
-                one = with_port(only);
-                std::slice::from_ref(&one)
-            }
-            addresses => {
-                many = addresses.iter().map(with_port).collect::<Vec<_>>();
-                &many
-            }
-        };
-        self.refuse_own(addresses)?;
-        if !path.to_server {
-            let mut nowhere = addresses.iter().map(|to| Nowhere::of(Some(to.ip()), None));
-            if let Some(nowhere) = nowhere.find_map(|nowhere| nowhere) {
-                return Err(DialError::Nowhere(nowhere));
-            }
-        }
-        let refused = addresses.iter().find(|to| !path.lent.allows(to.ip()));
-        if let Some(to) = refused {
-            return Err(DialError::LocalAddress { address: to.ip() });
-        }
-        let connected = self.dialer().tcp_any(addresses, &path.uplink, limit).await;
-        let socket = connected.map_err(|source| DialError::Unreachable {
-            outbound: Arc::clone(outbound),
-            source,
-        })?;
-        Ok(self.known(socket, addresses, self.dialer()))
-    }
-
-    /// Where a target is: its own address, those that the policy saw, else what is looked up.
-    async fn addresses_of<'a>(
-        &self,
-        path: &Path,
-        target: &'a Target,
-    ) -> Result<Cow<'a, [IpAddr]>, DialError> {
-        Ok(match &target.host {
-            Host::Address(address) => std::slice::from_ref(address).into(),
-            Host::Name(_) if !target.resolved.is_empty() => (&*target.resolved).into(),
-            Host::Name(name) => self.look_up_for(path, name).await?.into(),
-        })
-    }
-
     /// The member of a group where one is selected: as it was when the flow was decided, else as it is now.
     fn picked(
         &self,
@@ -463,37 +408,6 @@ impl Ways {
         let picked = picks.iter().find(|(group, _)| *group == id);
         let picked = picked.map(|(_, member)| *member);
         picked.or_else(|| self.selected(outbound))
-    }
-
-    async fn look_up_for(&self, path: &Path, name: &Domain) -> Result<Vec<IpAddr>, DialError> {
-        let asking = Self {
-            depth: path.depth,
-            ..self.clone()
-        };
-        let asked = self.resolver.filter(|_| !path.to_server);
-        let resolver = self.generation.resolver(asked);
-        let most = self.generation.spec().timeouts.resolve;
-        let answer = asking.look_up(&**resolver, name, most).await;
-        let found = answer.map_err(|why| DialError::Unresolved {
-            name: name.clone(),
-            why,
-        });
-        Ok(found?.list)
-    }
-
-    /// A connection that was made to one of `addresses`, known as our own should it come back to us all the same.
-    fn known(&self, socket: TcpStream, addresses: &[SocketAddr], dialer: &Dialer) -> Stream {
-        let might_arrive = |to: &SocketAddr| self.shared.might_arrive(to.port());
-        let token = match addresses.iter().any(might_arrive) {
-            true => match (socket.local_addr(), socket.peer_addr()) {
-                (Ok(own), Ok(peer)) => Some(self.shared.own.made(own, peer)),
-                _ => None,
-            },
-            false => None,
-        };
-        Stream::from(socket)
-            .known_by(token)
-            .probed_by(dialer.keepalive.later())
     }
 
     /// By which uplink that outbound goes out directly, by what groups have selected, whose word is stronger than their
@@ -515,54 +429,6 @@ impl Ways {
             }
         }
         None
-    }
-
-    /// A stream to the first of `addresses` that answers, from here and by `uplink`.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub(crate) async fn connect(
-        &self,
-        outbound: &Arc<str>,
-        addresses: &[SocketAddr],
-        uplink: &Uplink,
-        dialer: &Dialer,
-        limit: Duration,
-    ) -> Result<Stream, DialError> {
-        self.refuse_own(addresses)?;
-        let connected = dialer.tcp_any(addresses, uplink, limit).await;
-        connected
-            .map(|socket| self.known(socket, addresses, dialer))
-            .map_err(|source| DialError::Unreachable {
-                outbound: Arc::clone(outbound),
-                source,
-            })
-    }
-
-    /// Refuses addresses of which one is a listener of ours.
-    pub(crate) fn refuse_own(&self, addresses: &[SocketAddr]) -> Result<(), DialError> {
-        for address in addresses {
-            self.refuse_own_at(At::Tcp(*address))?;
-        }
-        Ok(())
-    }
-
-    /// The same of an address of either transport.
-    pub(crate) fn refuse_own_at(&self, at: At) -> Result<(), DialError> {
-        match self.shared.arrives_at(&at) {
-            true => Err(DialError::OwnListener { at }),
-            false => Ok(()),
-        }
-    }
-
-    /// Refuses a path where a listener of ours is.
-    pub(crate) fn refuse_own_path(&self, path: &std::path::Path) -> Result<(), DialError> {
-        match self.shared.arrives_at_path(path) {
-            true => Err(DialError::OwnListener {
-                at: At::Unix(path.to_owned()),
-            }),
-            false => Ok(()),
-        }
     }
 
     fn name(&self, id: OutboundId) -> Arc<str> {
