@@ -126,6 +126,10 @@ pub struct Diagnostics {
     /// dropped. Words may be added.
     #[serde(default)]
     pub udp_lost: BTreeMap<String, u64>,
+    /// What became of queries of the DNS server, by word: `known` (answered from memory), `asked` (of an upstream), `here`
+    /// (answered by rules and by what is fixed), `failed`, `refused`, `dropped`. Words may be added.
+    #[serde(default)]
+    pub queries: BTreeMap<String, u64>,
     /// Payload bytes that clients sent, those of live flows too.
     pub bytes_sent: u64,
     /// Payload bytes that clients got, those of live flows too.

@@ -9,6 +9,7 @@ mod action;
 pub mod daemon;
 pub mod explain;
 pub mod flow;
+pub mod names;
 pub mod openapi;
 pub mod outbound;
 pub mod problem;
@@ -24,6 +25,7 @@ pub use daemon::{
 };
 pub use explain::{ExplainRequest, Explanation};
 pub use flow::{FlowList, FlowRecord};
+pub use names::{NameExplanation, NameWay};
 pub use outbound::{OutboundList, OutboundState, SelectRequest};
 pub use problem::{Error, Problem, ProblemList};
 pub use replay::{Replay, ReplayRequest};

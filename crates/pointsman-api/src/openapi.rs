@@ -164,6 +164,11 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             "The addresses of a name, by the daemon's resolver",
             None,
         ),
+        (_, route::DNS_EXPLAIN) => (
+            "explainName",
+            "Who the DNS server asks for a name, and why",
+            None,
+        ),
         (_, route::POLICY) => ("policy", "The policies as text", None),
         _ => ("openapi", "This document", None),
     }

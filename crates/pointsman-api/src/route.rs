@@ -46,6 +46,8 @@ pub const RULES: &str = "/v1/rules";
 pub const POLICY: &str = "/v1/policy";
 /// GET: [`crate::DnsReply`], by the daemon's resolver.
 pub const DNS: &str = "/v1/dns/{name}";
+/// GET, query `client=`: [`crate::NameExplanation`], who the DNS server asks for the name.
+pub const DNS_EXPLAIN: &str = "/v1/dns/{name}/explain";
 /// GET: the OpenAPI document.
 pub const OPENAPI: &str = "/v1/openapi.json";
 
@@ -101,6 +103,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("get", RULES),
     ("get", POLICY),
     ("get", DNS),
+    ("get", DNS_EXPLAIN),
     ("get", OPENAPI),
 ];
 

@@ -6,6 +6,7 @@
 mod above;
 mod decided;
 mod looked_into;
+mod names;
 mod requests;
 mod told;
 mod ways;
@@ -23,6 +24,7 @@ use pointsman_policy::{Matched, OutboundId, Policy, explain, guard};
 
 pub use self::above::{Above, way};
 pub use self::decided::{Decided, LookedInto};
+pub use self::names::name;
 pub use self::ways::hint_of_groups;
 use crate::files::Files;
 use crate::flow::{BadFlow, Query};

@@ -7,7 +7,6 @@
 mod answering;
 mod counts;
 mod datagrams;
-mod local_names;
 mod stream;
 mod streams;
 mod waits;

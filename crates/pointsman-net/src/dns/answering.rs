@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use pointsman_policy::fact::{Fact, Facts, Inbound, InboundKind, Network, Provenance};
+use pointsman_policy::local_names::{LocalName, local_name};
 use pointsman_policy::{Action, Domain, Host};
 use pointsman_spec::dns::DnsEnd;
 use pointsman_wire::dns::{
@@ -15,7 +16,6 @@ use pointsman_wire::dns::{
 use tokio::time::Instant;
 
 use super::counts::Became;
-use super::local_names::{LocalName, local_name};
 use super::waits::WaitPlace;
 use crate::door::Door;
 use crate::ends::{ClientAddr, Ends, LocalAddr};

@@ -5,8 +5,8 @@ mod follow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pointsman_policy::fact::{Fact, Facts};
-use pointsman_policy::{Action, Decision, Domain, Host, Need, OutboundId, Policy, Step};
+use pointsman_policy::fact::Facts;
+use pointsman_policy::{Action, Domain, Host, OutboundId, Policy};
 use pointsman_spec::dns::{DnsEnd, DnsLimits, DnsSpec};
 use pointsman_spec::outbound::Outbound;
 
@@ -71,26 +71,9 @@ impl DnsServer {
 
     /// Whether a rule sends this very name to somebody: another one than counts for a query without a name.
     pub(crate) fn is_sent(&self, facts: &Facts) -> bool {
-        let nameless = Facts {
-            destination: Fact::Absent,
-            ..facts.clone()
-        };
-        let Some(decision) = self.decision(facts.clone()) else {
-            return false;
-        };
-        let end = decision.outbound.and_then(|end| self.end(end));
-        let otherwise = self.decision(nameless).and_then(|decision| decision.rule);
-        matches!(end, Some(DnsEnd::Ask(_))) && decision.rule != otherwise
-    }
-
-    fn decision(&self, mut facts: Facts) -> Option<Decision> {
-        loop {
-            match self.policy.decide(&facts) {
-                Step::Decided(decision) => return Some(decision),
-                Step::Need(need) => is_absent(&mut facts, need),
-                Step::NoRoute => return None,
-            }
-        }
+        let decision = self.policy.decide_query(facts.clone());
+        let end = decision.and_then(|decision| self.end(decision.outbound?));
+        matches!(end, Some(DnsEnd::Ask(_))) && self.policy.names_query(facts)
     }
 
     fn end(&self, end: OutboundId) -> Option<&DnsEnd> {
@@ -109,7 +92,10 @@ impl DnsServer {
             .source
             .known()
             .map(|client| client.ip().to_canonical());
-        let end = self.decision(facts).and_then(|decision| decision.outbound);
+        let end = self
+            .policy
+            .decide_query(facts)
+            .and_then(|decision| decision.outbound);
         match end.and_then(|end| self.end(end)) {
             Some(DnsEnd::Ask(at)) => self.ask(*at),
             Some(DnsEnd::Follow) => {
@@ -133,17 +119,5 @@ impl DnsServer {
             Some(upstream) => QueryEnd::Ask(Arc::clone(upstream)),
             None => QueryEnd::Undecided("the upstream is not there".into()),
         }
-    }
-}
-
-fn is_absent(facts: &mut Facts, need: Need) {
-    let sought = facts.sought.to_mut();
-    match need {
-        Need::Country => sought.geo = Fact::Absent,
-        Need::Local => sought.local = Fact::Absent,
-        Need::Owner => sought.owner = Fact::Absent,
-        Need::Resolve => sought.resolved = Fact::Absent,
-        Need::Sniff => sought.look = Fact::Absent,
-        Need::Verdict(request) => facts.answer(request, Fact::Absent),
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             accept_refused,
             log_lines_dropped,
             udp_lost,
+            queries,
             bytes_sent,
             bytes_received,
             tests_failing,
@@ -66,6 +67,11 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         let lost: Vec<_> = lost.map(|(what, count)| format!("{count} {what}")).collect();
         if !lost.is_empty() {
             out.line(format_args!("lost over UDP: {}", lost.join(", ")))?;
+        }
+        let some = queries.iter().filter(|(_, count)| **count > 0);
+        let some: Vec<_> = some.map(|(what, count)| format!("{count} {what}")).collect();
+        if !some.is_empty() {
+            out.line(format_args!("queries for names: {}", some.join(", ")))?;
         }
         if *tests_failing > 0 {
             out.line(format_args!(

@@ -1,9 +1,11 @@
 //! `explain`: where a flow goes, and why.
 
+mod names;
 mod text;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -54,6 +56,12 @@ pub(crate) struct ExplainArgs {
     /// Follow: explain each flow as the daemon decides it; with FLOW only those that match it
     #[arg(long, conflicts_with_all = ["config", "flows", "resolve", "id", "expect"])]
     follow: bool,
+    /// Who the DNS server asks for this name, and why
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["flows", "resolve", "id", "follow", "expect", "full"])]
+    dns: Option<String>,
+    /// With `--dns`: the client who asks
+    #[arg(long, value_name = "ADDRESS", requires = "dns")]
+    client: Option<IpAddr>,
     /// With `--follow`: only flows with this text in destination, program, rule or outbound
     #[arg(long, value_name = "TEXT", requires = "follow")]
     contains: Option<String>,
@@ -61,6 +69,12 @@ pub(crate) struct ExplainArgs {
 
 pub(crate) fn run(global: &Global, args: &ExplainArgs, out: &mut Out) -> Result<(), Stop> {
     let said = usize::from(!args.flow.is_empty());
+    if let Some(name) = &args.dns {
+        if said > 0 {
+            return Err(Stop::Usage("say a flow or `--dns`, but one of them".into()));
+        }
+        return names::run(global, args, name, out);
+    }
     if said + usize::from(args.id.is_some()) + usize::from(args.flows.is_some()) > 1 {
         return Err(Stop::Usage(
             "say a flow, `--flows` or `--id`, but one of them".into(),

@@ -387,6 +387,40 @@ pub(crate) async fn dns(State(app): State<Arc<App>>, Path(name): Path<String>) -
     Json(dns_reply(&name, answer)).into_response()
 }
 
+/// What `GET /v1/dns/{name}/explain` may say.
+#[derive(Debug, Default, serde::Deserialize)]
+pub(crate) struct Client {
+    client: Option<String>,
+}
+
+/// `GET /v1/dns/{name}/explain`: who the DNS server asks.
+pub(crate) async fn explain_name(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Query(Client { client }): Query<Client>,
+) -> Response {
+    let name = match Domain::parse(&name) {
+        Ok(name) => name,
+        Err(error) => {
+            let text = format!("`{name}` is no name: {error}");
+            return Refusal(StatusCode::BAD_REQUEST, "bad-name", text).into_response();
+        }
+    };
+    let Ok(client) = client.as_deref().map(str::parse::<IpAddr>).transpose() else {
+        let text = "`client` is no address".to_owned();
+        return Refusal(StatusCode::BAD_REQUEST, "bad-client", text).into_response();
+    };
+    let in_force = app.in_force();
+    match explain::name(in_force.about(), &name, client) {
+        Ok(explained) => Json(api::NameExplanation {
+            generation: Some(in_force.number().to_string()),
+            ..explained
+        })
+        .into_response(),
+        Err(why) => Refusal(StatusCode::NOT_FOUND, "no-dns-server", why.to_owned()).into_response(),
+    }
+}
+
 fn dns_reply(name: &Domain, answer: lookup::AddressResult) -> api::daemon::DnsReply {
     let mut reply = api::daemon::DnsReply {
         name: name.to_string(),

@@ -14,6 +14,7 @@ use pointsman_config::Setup;
 use pointsman_config::list_print::{Unsayable, as_list};
 use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
 use pointsman_config::tree::print::as_tree;
+use pointsman_net::plane::DnsCounts;
 use pointsman_policy::Policy;
 use serde::Deserialize;
 
@@ -100,6 +101,7 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         accept_refused: counters.accept_refused,
         log_lines_dropped: app.plane.access_log_dropped(),
         udp_lost: lost(&app),
+        queries: queries(&app),
         bytes_sent: counters.bytes_sent,
         bytes_received: counters.bytes_received,
         tests_failing: failing_tests(setup).count(),
@@ -139,6 +141,27 @@ fn lost(app: &App) -> BTreeMap<String, u64> {
     let lost = app.plane.lost();
     lost.map(|(loss, count)| (loss.as_str().to_owned(), count))
         .collect()
+}
+
+fn queries(app: &App) -> BTreeMap<String, u64> {
+    let DnsCounts {
+        queries: _,
+        known,
+        asked,
+        here,
+        failed,
+        refused,
+        dropped,
+    } = app.plane.dns_counts();
+    let all = [
+        ("known", known),
+        ("asked", asked),
+        ("here", here),
+        ("failed", failed),
+        ("refused", refused),
+        ("dropped", dropped),
+    ];
+    all.map(|(word, count)| (word.to_owned(), count)).into()
 }
 
 fn lacking(app: &App) -> BTreeMap<String, u64> {

@@ -42,7 +42,7 @@ use crate::clock::unix_ms;
 
 /// The routes, each path once.
 fn router(app: Arc<App>) -> Router {
-    let methods: [(&str, MethodRouter<Arc<App>>); 21] = [
+    let methods: [(&str, MethodRouter<Arc<App>>); 22] = [
         (route::STATUS, get(handlers::status)),
         (route::DIAGNOSTICS, get(handlers::diagnostics)),
         (route::RELOAD, post(reload::reload)),
@@ -63,6 +63,7 @@ fn router(app: Arc<App>) -> Router {
         (route::RULES, get(tools::rules)),
         (route::POLICY, get(handlers::policy)),
         (route::DNS, get(flows::dns)),
+        (route::DNS_EXPLAIN, get(flows::explain_name)),
         (route::OPENAPI, get(handlers::openapi)),
     ];
     let mut router = Router::new();

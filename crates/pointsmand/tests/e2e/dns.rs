@@ -471,6 +471,35 @@ fn names_are_asked_where_their_flows_leave() {
     world.check("x.ads.test A", "NXDOMAIN", &[]);
     world.check("+time=2 gone.test A", "none", &[]);
     assert_eq!((world.near.all().len(), world.far.all().len()), (1, 2));
+    let why = world.daemon.json(&["explain", "--dns", "b.x.test"]);
+    assert_eq!(
+        (&why["end"], &why["upstream"]),
+        (&"asked".into(), &"far".into()),
+        "{why}"
+    );
+    assert_eq!(why["servers"][0], "udp 10.9.9.1:53 by privacy");
+    let ways: Vec<_> = why["ways"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["outbound"].as_str().unwrap())
+        .collect();
+    assert_eq!(ways, ["privacy", "DIRECT"]);
+    for (name, end) in [
+        ("y.test", "asked"),
+        ("x.ads.test", "nxdomain"),
+        ("gone.test", "drop"),
+        ("a.onion", "local"),
+    ] {
+        let why = world.daemon.json(&["explain", "--dns", name]);
+        assert_eq!(why["end"], end, "{why}");
+    }
+    let counted = world.daemon.json(&["diagnostics"])["queries"].clone();
+    assert_eq!(
+        (&counted["asked"], &counted["here"], &counted["dropped"]),
+        (&3.into(), &1.into(), &1.into()),
+        "{counted}"
+    );
     // What is selected decides nothing here: an outbound asks whom it asks.
     let asked = follow("  undecided: far\n  ask: { DIRECT: far }\n");
     assert!(reload(&asked).status.success());

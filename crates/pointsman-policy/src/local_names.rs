@@ -2,12 +2,11 @@
 //!
 //! Invariant: what is in no registry of such names is left alone. A rule that names one and an upstream is obeyed.
 
-use pointsman_policy::Domain;
-use pointsman_wire::dns::kind;
+use crate::domain::Domain;
 
 /// What such a name comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LocalName {
+pub enum LocalName {
     /// This host (RFC 6761 §6.3).
     Localhost,
     /// It exists and has nothing.
@@ -49,8 +48,9 @@ const REVERSE: [&str; 15] = [
     "8.b.d.0.1.0.0.2.ip6.arpa",
 ];
 
-/// What the name comes to that is asked for with that type; `None`: others know.
-pub(super) fn local_name(name: &Domain, kind: u16) -> Option<LocalName> {
+/// What the name comes to that is asked for with a type of that number (RFC 1035 §3.2.2); `None`: others know.
+#[must_use]
+pub fn local_name(name: &Domain, kind: u16) -> Option<LocalName> {
     let text = name.as_str();
     let within = |zone: &str| {
         let below = text.strip_suffix(zone);
@@ -68,12 +68,15 @@ pub(super) fn local_name(name: &Domain, kind: u16) -> Option<LocalName> {
         return Some(LocalName::NoName);
     }
     // A host without a domain: the root has no addresses.
-    let of_host = matches!(kind, kind::A | kind::AAAA | kind::HTTPS | SVCB);
+    let of_host = matches!(kind, A | AAAA | HTTPS | SVCB);
     (of_host && !text.contains('.')).then_some(LocalName::NoName)
 }
 
-/// RFC 9460 §14.3.1.
+/// Numbers of types of records: addresses (RFC 1035, RFC 3596) and services (RFC 9460).
+const A: u16 = 1;
+const AAAA: u16 = 28;
 const SVCB: u16 = 64;
+const HTTPS: u16 = 65;
 
 /// 172.16.0.0/12, 100.64.0.0/10, and the addresses `::` and `::1` of IPv6.
 fn in_reverse_range(text: &str) -> bool {
@@ -130,10 +133,10 @@ mod tests {
             ("example.com", None),
             ("mylocal.example", None),
         ] {
-            check(name, kind::A, expected);
+            check(name, A, expected);
         }
         // Who validates signatures asks for those of top-level names.
         check("com", 43, None);
-        check("com", kind::A, no_name);
+        check("com", A, no_name);
     }
 }
