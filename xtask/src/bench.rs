@@ -4,6 +4,7 @@
 //! peer that is not installed is reported as absent. Linux only: sockets, `/proc`, epoll and splice.
 
 mod accounts;
+mod dns;
 mod load;
 mod measure;
 mod names;
@@ -25,6 +26,8 @@ use anyhow::{Context as _, bail};
 /// Runs the benchmark of that name.
 pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
     match words.first().map(String::as_str) {
+        Some("dns") if cfg!(debug_assertions) => optimised(words, &["-p", "pointsmand"]),
+        Some("dns") => dns::run(&words[1..]),
         Some("policy") if cfg!(debug_assertions) => {
             optimised(words, &["-p", "pointsmand", "-p", "pointsman"])
         }

@@ -29,6 +29,7 @@ const HELP: &str = "cargo xtask VERB
   ci            test, then format, clippy, docs, deny, tidy, size
   bench relay   the data plane beside HAProxy, nginx and sing-box [--quick] [--only COLUMN] [--pairs N]
   bench udp     datagrams through SOCKS5 beside sslocal and sing-box [--quick] [--rounds N] [--noise PERCENT] [--only load|idle]
+  bench dns     the DNS server beside unbound, dnsmasq, dnsdist and sing-box [--quick] [--rounds N] [--only load|blocked|memory]
   bench policy  rule sets and policies, in sections: names, prefixes, rules [--count N] [--seed N] [--list FILE]
   docs          regenerate what is generated in docs/ (--check: fail when it differs)
   man           man pages, schema and completions for packages, in target/package [PROFILE, dev]

@@ -41,6 +41,28 @@ impl Cpu {
         Ok(Self { exact, ticks })
     }
 
+    /// What the process, the children that it has waited for, and those that live have used until now.
+    pub(super) fn read_family(pid: u32) -> anyhow::Result<Self> {
+        let mut all = Self::read(pid)?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let rest = stat.rsplit_once(')').context("a strange stat")?.1;
+        let ended = rest.split_whitespace().skip(13).take(2);
+        all.ticks += ended.flat_map(str::parse::<u64>).sum::<u64>();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        for child in children.unwrap_or_default().split_whitespace() {
+            // It may have ended in between.
+            if let Ok(its) = child
+                .parse()
+                .map_err(anyhow::Error::from)
+                .and_then(Self::read)
+            {
+                all.exact += its.exact;
+                all.ticks += its.ticks;
+            }
+        }
+        Ok(all)
+    }
+
     /// Seconds used since `earlier`.
     pub(super) fn since(self, earlier: Self) -> f64 {
         let exact = self.exact.saturating_sub(earlier.exact);
@@ -98,6 +120,12 @@ impl Machine {
 pub(super) fn user_bytes(pid: u32) -> anyhow::Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     kilobytes(&text, "RssAnon")
+}
+
+/// Resident memory of a process, in bytes, with the files that it maps.
+pub(super) fn resident_bytes(pid: u32) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    kilobytes(&text, "VmRSS")
 }
 
 /// Memory of the kernel's objects, in bytes, on the whole machine: only a difference on a quiet one means something.

@@ -113,7 +113,7 @@ pub(super) fn run(words: &[String]) -> anyhow::Result<()> {
     plan::raise_descriptors()?;
     // Wakes at the time asked for, or twenty thousand datagrams a second come in crowds.
     let _coarser = std::fs::write("/proc/self/timerslack_ns", "1");
-    let scratch = Scratch::new()?;
+    let scratch = Scratch::new("udp")?;
     let mut bench = Bench {
         origin: Origin::start()?,
         scratch: &scratch.0,
@@ -329,11 +329,12 @@ impl Bench<'_> {
 }
 
 /// A directory for configurations and logs, gone when dropped.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn new() -> anyhow::Result<Self> {
-        let name = format!("target/bench-udp-{}", std::process::id());
+    /// That of the benchmark of that name.
+    pub(super) fn new(benchmark: &str) -> anyhow::Result<Self> {
+        let name = format!("target/bench-{benchmark}-{}", std::process::id());
         let path = std::path::absolute(name)?;
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
