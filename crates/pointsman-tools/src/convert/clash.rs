@@ -93,6 +93,7 @@ pub(super) fn convert(root: &Node, problems: &mut Problems) -> Draft {
         names_by: None,
         direct: "DIRECT".to_owned(),
         used: Vec::new(),
+        astray: Vec::new(),
         unfolded: 0,
         unfolded_bytes: 0,
         root,
@@ -126,6 +127,8 @@ struct Clash<'a> {
     direct: String,
     /// Keys of `dns` whose servers are asked in the stead of others.
     used: Vec<&'static str>,
+    /// What sent names to name servers of their own, and does not here.
+    astray: Vec<String>,
     /// How many rules the lists of `sub-rules` had so far, each as often as it is named.
     unfolded: usize,
     /// How long they were, with the conditions above them.

@@ -14,7 +14,10 @@ use super::policies::lacks;
 use super::summary::{Known, Ruled};
 use super::{LISTS_STAY, PASSWORDS, Report};
 
+mod names;
 mod page;
+
+pub(super) use names::Served;
 
 /// The parts of the file.
 #[derive(Default)]
@@ -22,6 +25,8 @@ pub(super) struct Draft {
     pub(super) from: &'static str,
     pub(super) head: Vec<String>,
     pub(super) dns: Map,
+    /// The DNS server.
+    pub(super) served: Option<Served>,
     /// What is written under a name, each on a line of its own.
     items: Vec<Item>,
     /// Names of rule sets, by [`SetId`].
@@ -106,6 +111,8 @@ pub(super) type Lines = BTreeMap<u32, Part>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     Item(usize),
+    /// Where the DNS server listens.
+    Listener,
     Rule(usize),
 }
 
@@ -399,6 +406,10 @@ impl Draft {
 
     /// Takes parts out, each with the reason why.
     pub(super) fn take_out(&mut self, parts: &BTreeMap<Part, String>) {
+        let why = parts.get(&Part::Listener);
+        if let Some((served, why)) = self.served.take_if(|_| why.is_some()).zip(why) {
+            self.not_served(&served.place, why);
+        }
         let items = std::mem::take(&mut self.items);
         for (at, item) in items.into_iter().enumerate() {
             let Some(why) = parts.get(&Part::Item(at)) else {

@@ -330,7 +330,7 @@ fn count(number: usize, what: &str) -> String {
 }
 
 /// The first of some, and how many more there are.
-fn named(all: impl IntoIterator<Item = String>) -> String {
+pub(super) fn named(all: impl IntoIterator<Item = String>) -> String {
     let mut all: Vec<String> = all.into_iter().collect();
     let more = all.len().saturating_sub(MOST_NAMED);
     all.truncate(MOST_NAMED);

@@ -1,11 +1,12 @@
 //! Which names Clash asks of which servers, and its fixed addresses.
 
 use pointsman_policy::line::word;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use pointsman_policy::Domain;
 
-use super::super::draft::Section;
+use super::super::dns::LOCAL_NAMES;
+use super::super::draft::{Section, Served};
 use super::super::emit::{list, quoted, text};
 use super::servers::InStead;
 use super::{Clash, get, is_on, items, pairs, place};
@@ -93,22 +94,43 @@ impl Clash<'_> {
         if !v6 {
             self.draft.dns.text("family", "ipv4");
         }
+        self.served(dns, v6);
+        let astray = std::mem::take(&mut self.astray);
+        self.draft.astray(&astray, USUAL);
         self.asked_by_others(dns);
         let known = [&KNOWN[..], &self.used].concat();
         self.unknown("`dns`", dns, &known, &QUIET);
     }
 
-    /// Those who ask this name server.
-    fn asked_by_others(&mut self, dns: &Node) {
-        if let Some(node) = get(dns, "listen").filter(|node| super::says(node)) {
-            let what = "`listen` of `dns` is not carried over: clients that ask this name server get no answer";
-            self.draft.report.lost(place(node), what);
-            let what = "no name server listens: clients that ask it get no answer";
-            self.draft.known.changed.push(what.to_owned());
-            let what =
-                "configure the clients that asked `dns` of the original to ask another name server";
+    /// The DNS server for others; `v6`: it says addresses of IPv6.
+    fn served(&mut self, dns: &Node, v6: bool) {
+        let Some(node) = listens(dns) else { return };
+        let at = place(node);
+        let Some(listen) = node.scalar().and_then(address) else {
+            return self.draft.not_served(&at, "`listen` is no address");
+        };
+        if !listen.ip().is_loopback() {
+            let what = "say who may ask the DNS server: `dns: { listen: { address: \"udp://ADDRESS\", allow: [RANGE] } }`";
             self.draft.known.next.push(what.to_owned());
         }
+        self.draft.served = Some(Served {
+            listen: format!("udp://{listen}"),
+            usual: USUAL.to_owned(),
+            place: at.clone(),
+        });
+        let mut differs = vec![LOCAL_NAMES.to_owned()];
+        if !v6 {
+            let what = "the DNS server tells clients addresses of IPv6 (AAAA), which Clash does not without `ipv6: true`";
+            differs.push(what.to_owned());
+        }
+        for what in differs {
+            self.draft.report.lost(&at, &*what);
+            self.draft.known.changed.push(what);
+        }
+    }
+
+    /// What those hear who ask this name server.
+    fn asked_by_others(&mut self, dns: &Node) {
         let mode = get(dns, "enhanced-mode").filter(|node| super::says(node));
         match mode.map(|node| (node, node.scalar())) {
             Some((node, Some("fake-ip"))) => {
@@ -153,6 +175,7 @@ impl Clash<'_> {
                     "`{names}` of `nameserver-policy` is not carried over: its names are asked of `{USUAL}`"
                 );
                 self.draft.report.lost(&at, what);
+                self.astray.push(names.to_owned());
                 continue;
             }
             let own = format!("policy-{number}");
@@ -206,6 +229,7 @@ impl Clash<'_> {
                 "names of `geosite:{name}` were asked of `fallback` alone, and are asked of `{USUAL}` now"
             );
             self.draft.report.lost(place(site), what);
+            self.astray.push(format!("geosite:{name}"));
         }
         upstreams
     }
@@ -319,7 +343,8 @@ impl Clash<'_> {
         if self.draft.is_taken(Section::Hosts, &own, &at) {
             return false;
         }
-        if addresses.iter().all(IpAddr::is_unspecified) {
+        let refused = addresses.iter().all(IpAddr::is_unspecified);
+        if refused {
             // Whoever writes this wants nobody to get there, by whatever way.
             let written = format!(
                 "{name}: {}",
@@ -328,7 +353,10 @@ impl Clash<'_> {
             self.draft.rule(&at, &written, &rule, "REJECT");
             let what = format!("`{name}` of `hosts` has no address: its flows are refused");
             self.draft.report.note(&at, what);
-            return false;
+            // Who asks for it hears the same.
+            if get(self.root, "dns").and_then(listens).is_none() {
+                return false;
+            }
         }
         let addresses = addresses.iter().map(|address| quoted(&address.to_string()));
         let addresses: Vec<String> = addresses.collect();
@@ -337,8 +365,25 @@ impl Clash<'_> {
             _ => list(addresses),
         };
         self.draft.entry(Section::Hosts, &own, value, &at);
-        true
+        !refused
     }
+}
+
+/// Where a name server listens for others.
+fn listens(dns: &Node) -> Option<&Node> {
+    let enabled = get(dns, "enable").is_some_and(is_on);
+    get(dns, "listen").filter(|node| enabled && super::says(node))
+}
+
+/// `:53` is every address.
+fn address(listen: &str) -> Option<SocketAddr> {
+    let (host, port) = listen.rsplit_once(':')?;
+    let host = match host {
+        "" => "[::]",
+        "localhost" => "127.0.0.1",
+        host => host,
+    };
+    format!("{host}:{port}").parse().ok()
 }
 
 /// Names with an upstream of their own.

@@ -1,6 +1,7 @@
 //! A draft as the text of a file.
 
 use pointsman_config::yaml::write;
+use pointsman_policy::line::word;
 
 use super::{Draft, Lines, Part, Section};
 use crate::convert::emit::{Page, quoted, text};
@@ -48,10 +49,18 @@ impl Draft {
         if !self.dns.is_empty() || OF_DNS.into_iter().any(|section| self.has_any(section)) {
             page.line(0, "");
             page.line(0, "dns:");
+            if let Some(served) = &self.served {
+                page.line(1, &format!("listen: {}", quoted(&served.listen)));
+                lines.insert(page.lines(), Part::Listener);
+            }
             for section in OF_DNS {
                 self.section(section, 1, page, lines);
             }
             page.pairs(1, &self.dns);
+            if let Some(served) = &self.served {
+                let last = format!("FALLBACK, {}", word(&served.usual));
+                page.line(1, &format!("rules: [{}]", quoted(&last)));
+            }
         }
     }
 

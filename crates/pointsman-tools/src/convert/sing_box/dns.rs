@@ -169,6 +169,7 @@ impl SingBox<'_> {
     fn dns_rules(&mut self, last: &str) {
         let root = self.root;
         let mut rules: Vec<DnsRule> = Vec::new();
+        let mut astray = Vec::new();
         for (number, rule) in items(&root["dns"]["rules"]).iter().enumerate() {
             let part = format!("dns.rules[{number}]");
             let place = self.place(&part);
@@ -178,8 +179,13 @@ impl SingBox<'_> {
                     shown(rule)
                 );
                 self.draft.report.lost(&place, what);
+                let server = rule["server"].as_str().map(own_tag);
+                if server.is_none_or(|tag| tag != last) {
+                    astray.push(shown(rule));
+                }
             }
         }
+        self.draft.astray(&astray, last);
         self.fixed_names(|name| {
             let first = rules.iter().find(|rule| rule.holds(name));
             first.map_or(last, |first| &first.upstream).to_owned()

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{Converted, End, Summary, named};
 use crate::convert::dns::LOCAL_NAMES;
-use pointsman_config::setup::{NameServer, ResolverId};
+use pointsman_config::setup::{DnsEnd, DnsSpec, NameServer, ResolverId};
+use pointsman_policy::fact::{Fact, Facts};
+use pointsman_policy::{OutboundId, Step};
 
 impl Converted<'_> {
     /// Who looks up the names of what goes direct, and of what rules on addresses ask.
@@ -72,13 +74,38 @@ impl Converted<'_> {
         let doors = dns.doors.iter().flat_map(|door| &door.listen);
         let doors = doors.filter(|listen| listen.at.is_udp());
         let doors = named(doors.map(|listen| format!("`{}`", listen.at)));
-        summary.works.push(format!("the DNS server at {doors}"));
+        match self.answers_usually(&dns.what) {
+            true => summary.works.push(format!("the DNS server at {doors}")),
+            false => summary.changed.push(format!(
+                "the DNS server at {doors} has no answer for names that are not sent elsewhere, because no name server that it asks \
+                 for them is built and can be reached"
+            )),
+        }
         if dns.what.asks_for_local_names {
             summary.changed.push(LOCAL_NAMES.to_owned());
             summary.next.push(
                 "where a name server knows such names, send them to it at the head of `dns.rules`: `DOMAIN-SUFFIX, home.arpa, UPSTREAM`"
                     .to_owned(),
             );
+        }
+    }
+
+    /// Whether anybody answers names that no rule speaks of.
+    fn answers_usually(&self, what: &DnsSpec) -> bool {
+        let facts = Facts {
+            destination: Fact::Absent,
+            ..Facts::default()
+        };
+        let Step::Decided(decision) = what.policy.decide(&facts) else {
+            return true;
+        };
+        let end = decision.outbound.map(|OutboundId(end)| end as usize);
+        match end.and_then(|end| what.ends.get(end)) {
+            Some(DnsEnd::Ask(at)) => what.upstreams.get(*at).is_some_and(|upstream| {
+                let mut servers = upstream.servers.iter();
+                servers.any(|server| self.answers(server).is_some())
+            }),
+            _ => true,
         }
     }
 

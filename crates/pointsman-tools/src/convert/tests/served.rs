@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::foreign::converted;
 use super::loaded;
 use crate::convert::{Conversion, from_setup};
 use crate::damage::shared;
+use pointsman_config::dialect::foreign::Foreign;
 use pointsman_config::files::{Disk, Files, Memory};
 use pointsman_config::load::{Loaded, load};
 use pointsman_config::setup::{DnsEnd, NameServer, Setup};
@@ -182,4 +184,141 @@ fn what_differs_is_told() {
         summary.next.iter().any(|line| line.contains("`dns.rules`")),
         "{summary}"
     );
+}
+
+/// A configuration of Clash with these keys of `dns`.
+fn clash(dns: &str) -> Conversion {
+    let text = format!(
+        "mixed-port: 7890\nproxies: []\nhosts: {{ 'ads.test': 0.0.0.0, 'nas.test': 10.0.0.5 }}\ndns:\n  nameserver: [192.0.2.1]\n{dns}rules: ['MATCH,DIRECT']\n"
+    );
+    converted(Foreign::Clash, &text)
+}
+
+#[test]
+fn clash_listens_as_before() {
+    for (listen, expected) in [
+        ("127.0.0.1:1053", "udp://127.0.0.1:1053"),
+        ("localhost:1053", "udp://127.0.0.1:1053"),
+        ("0.0.0.0:53", "udp://0.0.0.0:53"),
+        (":53", "udp://[::]:53"),
+        ("[fd00::1]:53", "udp://[fd00::1]:53"),
+    ] {
+        let done = clash(&format!(
+            "  enable: true\n  listen: '{listen}'\n  nameserver-policy: {{ '+.corp.test': 192.0.2.2 }}\n"
+        ));
+        let setup = loaded(&done.text, Path::new(""), &Memory::default());
+        let server = setup
+            .dns
+            .as_ref()
+            .unwrap_or_else(|| panic!("{}", done.text));
+        let doors = server.doors.iter().flat_map(|door| &door.listen);
+        let doors: Vec<String> = doors.map(|listen| listen.at.to_string()).collect();
+        assert_eq!(doors[0], expected);
+        for (name, asks) in [
+            ("x.test", "udp 192.0.2.1:53"),
+            ("corp.test", "udp 192.0.2.2:53"),
+            ("a.corp.test", "udp 192.0.2.2:53"),
+        ] {
+            let asked = asked(&setup, name);
+            assert!(
+                asked[0].starts_with(asks),
+                "{name}: {asked:?}\n{}",
+                done.text
+            );
+        }
+        // Flows to such a name are refused; whoever asks for it is told that it is nowhere.
+        let hosts = server.what.hosts.iter();
+        let hosts: Vec<String> = hosts
+            .map(|(name, _, at)| format!("{} {at}", name.as_str()))
+            .collect();
+        assert_eq!(hosts, ["ads.test 0.0.0.0", "nas.test 10.0.0.5"]);
+        let summary = done.summary.to_string();
+        let works = format!("  - the DNS server at `{expected}`\n");
+        assert!(summary.contains(&works), "{summary}");
+        assert_eq!(
+            summary.contains("say who may ask"),
+            !expected.contains("127.0.0.1")
+        );
+        assert!(
+            summary.contains("`printer.local`") && summary.contains("AAAA"),
+            "{summary}"
+        );
+    }
+}
+
+#[test]
+fn what_does_not_listen_is_told() {
+    for (dns, told) in [
+        ("  enable: true\n", false),
+        ("  enable: true\n  listen: ''\n", false),
+        ("  enable: false\n  listen: 127.0.0.1:53\n", false),
+        ("  listen: 127.0.0.1:53\n", false),
+        ("  enable: true\n  listen: somewhere\n", true),
+        ("  enable: true\n  listen: 'dns.test:53'\n", true),
+        // There is the inbound.
+        ("  enable: true\n  listen: '127.0.0.1:7890'\n", true),
+    ] {
+        let done = clash(dns);
+        assert!(!done.text.contains("udp://127.0.0.1"), "{}", done.text);
+        let summary = done.summary.to_string();
+        assert_eq!(
+            summary.contains("no DNS server listens"),
+            told,
+            "{dns}{summary}"
+        );
+        let lost = done.report.iter().filter(|remark| !remark.equal);
+        let lost: Vec<String> = lost.map(ToString::to_string).collect();
+        let lost = lost.join("\n");
+        assert_eq!(
+            lost.contains("clients that ask it get no answer"),
+            told,
+            "{lost}"
+        );
+        loaded(&done.text, Path::new(""), &Memory::default());
+    }
+    // Nobody answers: it does not work as before.
+    let done = converted(
+        Foreign::Clash,
+        "mixed-port: 1\nproxies: []\ndns: { enable: true, listen: '127.0.0.1:53', respect-rules: true, nameserver: [192.0.2.1] }\nrules: ['MATCH,DIRECT']\n",
+    );
+    let changed = done.summary.changed.join("\n");
+    assert!(
+        changed.contains("the DNS server at `udp://127.0.0.1:53` has no answer"),
+        "{changed}"
+    );
+}
+
+/// Names that a set sent elsewhere are asked of the usual server: what it learns is no detail.
+#[test]
+fn names_that_go_astray_are_told() {
+    let of_clash = clash("  enable: true\n  nameserver-policy: { 'geosite:cn': 192.0.2.2 }\n");
+    let of_sing_box = |server: &str| {
+        converted(
+            Foreign::SingBox,
+            &format!(
+                r#"{{"outbounds": [{{"type": "direct", "tag": "d"}}], "inbounds": [{{"type": "mixed", "listen_port": 1}}],
+                "dns": {{"servers": [{{"tag": "near", "type": "udp", "server": "192.0.2.1"}}, {{"tag": "away", "type": "udp", "server": "192.0.2.2"}}],
+                "rules": [{{"rule_set": "secret", "server": "{server}"}}]}}}}"#
+            ),
+        )
+    };
+    let astray = "is asked for names that went to other name servers";
+    for (done, rule) in [(of_clash, "`geosite:cn`"), (of_sing_box("away"), "secret")] {
+        let Some(line) = done
+            .summary
+            .changed
+            .iter()
+            .find(|line| line.contains(astray))
+        else {
+            panic!("{}", done.summary);
+        };
+        assert!(line.contains(rule), "{line}");
+        let next = done.summary.next.join("\n");
+        assert!(
+            next.contains("`dns: { listen: \"udp://127.0.0.1:53\", rules: "),
+            "{next}"
+        );
+    }
+    let same = of_sing_box("near").summary.to_string();
+    assert!(!same.contains(astray), "{same}");
 }
