@@ -21,7 +21,7 @@ use crate::facts::{Means, Subject};
 use crate::guest::{Gone, Guest, while_here};
 use crate::inbound::{REFUSED, Unserved};
 use crate::ledger::{Lack, Ticket};
-use crate::outbound::{Lent, Pick, Target, Ways};
+use crate::outbound::{Destination, Lent, Pick, Ways};
 use crate::record::{End, FlowRecord, Note, Timings};
 
 /// A flow as it is decided on.
@@ -122,7 +122,7 @@ impl Case {
     }
 
     /// Where it goes, for whoever opens the way.
-    pub(crate) fn target(&self) -> Target {
+    pub(crate) fn destination(&self) -> Destination {
         let known = self.known();
         let facts = &known.facts;
         let host = match (named(facts), facts.destination.known()) {
@@ -131,7 +131,7 @@ impl Case {
             // Every arrival brings one.
             (None, None) => Host::Address(std::net::Ipv4Addr::UNSPECIFIED.into()),
         };
-        Target {
+        Destination {
             host,
             port: facts.port.known().copied().unwrap_or(0),
             resolved: self.decided_alike(facts),

@@ -28,7 +28,7 @@ use tokio::time::timeout;
 
 use self::metered::{Allowance, Metered};
 pub use self::url::{BadUrl, Url};
-use crate::outbound::{DialError, Target, Ways};
+use crate::outbound::{Destination, DialError, Ways};
 
 /// Redirects that are followed; browsers follow 20, lists are hardly ever moved more than twice.
 const MOST_REDIRECTS: usize = 5;
@@ -155,12 +155,12 @@ async fn once(
     url: &Url,
     keep: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> Result<FetchStep, FetchError> {
-    let target = Target {
+    let destination = Destination {
         host: url.host.clone(),
         port: url.port,
         resolved: Vec::new(),
     };
-    let stream = ways.open(what.via, &target, what.within).await?;
+    let stream = ways.open(what.via, &destination, what.within).await?;
     if url.tls {
         let stream = tls::connect(stream, &url.host)
             .await

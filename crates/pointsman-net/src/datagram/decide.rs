@@ -18,7 +18,7 @@ use crate::case::{Case, Choice, micros};
 use crate::group::Watch;
 use crate::guest::{Gone, while_here};
 use crate::ledger::Ticket;
-use crate::outbound::{DatagramTarget, DatagramWay, DialError, Stay, Target, Ways};
+use crate::outbound::{DatagramTarget, DatagramWay, Destination, DialError, Stay, Ways};
 use crate::record::{End, chain};
 
 /// A flow that is to be carried.
@@ -30,7 +30,7 @@ pub(super) struct DecidedFlow {
     pub(super) ways: Ways,
     pub(super) way: DatagramWay,
     /// Where it goes, as proxies are told.
-    pub(super) target: Target,
+    pub(super) destination: Destination,
     /// Where it goes from here, with no proxy between.
     pub(super) to: Option<SocketAddr>,
     /// What its first datagrams are.
@@ -107,7 +107,7 @@ impl From<DialError> for Over {
 /// Where a decision leads.
 struct Led {
     way: DatagramWay,
-    target: Target,
+    destination: Destination,
     to: Option<SocketAddr>,
     stay: Stay,
     watch: Option<Watch>,
@@ -132,7 +132,7 @@ impl Led {
             held: Arc::clone(&guest.0),
             ways,
             way: self.way,
-            target: self.target,
+            destination: self.destination,
             to: self.to,
             protocol,
             stay: self.stay.in_doubt(doubt),
@@ -158,7 +158,7 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
             .datagram_target(&pick, &case.ends, same_family, &mut case.ticket);
         let DatagramTarget {
             way,
-            target,
+            destination,
             to,
             stay,
             watch,
@@ -167,19 +167,19 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
         case.note(|record| record.took.dial_us = took);
         return Ok(Led {
             way,
-            target,
+            destination,
             to,
             stay,
             watch: Some(watch),
         });
     }
     let way = case.ways.datagram_way(&pick)?;
-    let target = case.target();
+    let destination = case.destination();
     if !way.is_direct() {
-        case.ways.refuse_like_address(&target)?;
+        case.ways.refuse_like_address(&destination)?;
         return Ok(Led {
-            way: way.to(&target, None),
-            target,
+            way: way.to(&destination, None),
+            destination,
             to: None,
             stay: Stay::default(),
             watch: None,
@@ -189,7 +189,8 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
         let lent = case.lent();
         let found = while_here(
             guest,
-            case.ways.datagram_address(&target, &lent, way.uplink()),
+            case.ways
+                .datagram_address(&destination, &lent, way.uplink()),
         )
         .await?;
         // Only now that it matters it is asked who the client is, and what the rules name.
@@ -209,8 +210,8 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
     let took = micros(begun);
     case.note(|record| record.took.dial_us = took);
     Ok(Led {
-        way: way.to(&target, Some(to)),
-        target,
+        way: way.to(&destination, Some(to)),
+        destination,
         to: Some(to),
         stay: Stay::default(),
         watch: None,

@@ -20,7 +20,7 @@ use super::relay::{CLOSED, Relay, ended};
 use super::scratch::Batch;
 use crate::case::micros;
 use crate::group::Watch;
-use crate::outbound::{DialError, Target};
+use crate::outbound::{Destination, DialError};
 use crate::record::{End, Fault, Limit};
 
 /// Flows that end for the descriptor of a new one: some of them had none, for they failed before.
@@ -207,13 +207,13 @@ impl Relay {
             Some(to) => to,
             None => {
                 lead.extend_from_slice(&out.link.before);
-                let host = decided.target.on_the_wire();
-                if !client_side::write_head(&mut lead, &host, decided.target.port) {
+                let host = decided.destination.on_the_wire();
+                if !client_side::write_head(&mut lead, &host, decided.destination.port) {
                     self.cool_down(flow, COOL_DOWN);
                     let why = "a name that SOCKS5 cannot carry".into();
                     return decided.ticket.end(End::Failed(Fault::Proxy, why));
                 }
-                answered_from(&decided.target)
+                answered_from(&decided.destination)
             }
         };
         let limits = &self.at.generation.spec().datagrams;
@@ -297,11 +297,11 @@ fn is_exhausted(error: &DialError) -> bool {
 }
 
 /// From where the answers of a place come, as far as it is an address.
-fn answered_from(target: &Target) -> SocketAddr {
-    let address = match target.on_the_wire() {
+fn answered_from(destination: &Destination) -> SocketAddr {
+    let address = match destination.on_the_wire() {
         RequestHost::Address(address) => address,
         // Its mapping has no other flow.
         RequestHost::Name(_) => [0, 0, 0, 0].into(),
     };
-    (address, target.port).into()
+    (address, destination.port).into()
 }

@@ -93,7 +93,7 @@ impl Flow {
     pub(super) async fn open(&mut self, pick: Pick) -> Result<Result<Opened, DialError>, Gone> {
         let begun = Instant::now();
         let says_no_more = self.client.ends();
-        let target = self.case.target();
+        let destination = self.case.destination();
         let door = &self.case.door.spec;
         let (on_an_errand, same_family) = (door.speaks == Speaks::Nothing, door.same_family);
         let failed = Notify::new();
@@ -112,7 +112,7 @@ impl Flow {
             let leaves = leaves(client, says_no_more, on_an_errand.then_some(&failed));
             let opened = tokio::select! {
                 biased;
-                opened = ways.open_for(pick.clone(), &target, lent, errand) => Some(opened),
+                opened = ways.open_for(pick.clone(), &destination, lent, errand) => Some(opened),
                 () = leaves => None,
             };
             // Only now that it matters it is asked who the client is, and what the rules name.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::target::Aim;
 use super::trials::{Trial, Trials};
-use super::{DatagramWay, DialError, Pick, Stay, Target, Ways};
+use super::{DatagramWay, Destination, DialError, Pick, Stay, Ways};
 use crate::ends::{ClientAddr, Ends};
 use crate::group::Watch;
 use crate::ledger::Ticket;
@@ -23,7 +23,7 @@ use crate::spec::listening::At;
 pub(crate) struct DatagramTarget {
     pub(crate) way: DatagramWay,
     /// Where it is, as proxies are told.
-    pub(crate) target: Target,
+    pub(crate) destination: Destination,
     /// Where it is from here, with no proxy between.
     pub(crate) to: Option<SocketAddr>,
     /// What the flow occupies.
@@ -71,7 +71,7 @@ impl Ways {
                     }
                     return Ok(DatagramTarget {
                         way,
-                        target: place,
+                        destination: place,
                         to,
                         stay: stay.into(),
                         watch,
@@ -96,7 +96,7 @@ impl Aim<'_> {
         &self,
         ends: &Ends,
         same_family: bool,
-    ) -> Result<(DatagramWay, Target, Option<SocketAddr>), DialError> {
+    ) -> Result<(DatagramWay, Destination, Option<SocketAddr>), DialError> {
         let Endpoint::Udp(Server { host, port }) = &self.target.address else {
             return Err(DialError::NoDatagrams {
                 outbound: Arc::clone(self.name),
@@ -109,25 +109,25 @@ impl Aim<'_> {
         };
         let families = self.families(ends, same_family);
         let bound = matches!(families, Families::Ipv4Only | Families::Ipv6Only);
-        let place = |host| Target {
+        let place = |host| Destination {
             host,
             port: *port,
             resolved: Vec::new(),
         };
         if let (false, Host::Name(_), false) = (way.is_direct(), host, bound) {
-            let target = place(host.clone());
-            self.ways.refuse_like_address(&target)?;
-            return Ok((way.to(&target, None), target, None));
+            let destination = place(host.clone());
+            self.ways.refuse_like_address(&destination)?;
+            return Ok((way.to(&destination, None), destination, None));
         }
         let (address, _others) = self.addresses(host, families).await?;
-        let (target, to) = (
+        let (destination, to) = (
             place(Host::Address(address)),
             SocketAddr::new(address, *port),
         );
         if !way.is_direct() {
-            return Ok((way.to(&target, None), target, None));
+            return Ok((way.to(&destination, None), destination, None));
         }
         self.ways.refuse_own_at(At::Udp(to))?;
-        Ok((way.to(&target, Some(to)), target, Some(to)))
+        Ok((way.to(&destination, Some(to)), destination, Some(to)))
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::bound::is_believed;
 use super::progress::{Limit, Progress};
-use super::{DialError, MAX_DEPTH, Path, Pick, Target, Ways, socks5};
+use super::{Destination, DialError, MAX_DEPTH, Path, Pick, Ways, socks5};
 use crate::spec::listening::At;
 use crate::stream::Stream;
 
@@ -64,11 +64,11 @@ impl DatagramWay {
     }
 
     /// As a way of its own for a flow to that place, or to an address of that family.
-    pub(crate) fn to(mut self, target: &Target, address: Option<SocketAddr>) -> Self {
+    pub(crate) fn to(mut self, destination: &Destination, address: Option<SocketAddr>) -> Self {
         if self.is_direct() {
             self.is_v6 = address.is_some_and(|address| address.is_ipv6());
-        } else if let Host::Name(_) = target.host {
-            self.own = Some((target.host.clone(), target.port));
+        } else if let Host::Name(_) = destination.host {
+            self.own = Some((destination.host.clone(), destination.port));
         }
         self
     }
@@ -130,11 +130,11 @@ impl Ways {
 
     /// The servers of an outbound, nearest first.
     ///
-    /// A second walk beside [`Self::through`], on purpose. That one goes from the target back, as each server is asked for
-    /// the next: it counts every outbound entered as depth, for the look-ups that begin on its way, and checks the target
-    /// before it looks at nearer hops. This one asks nobody: it goes from here on, counts only what stands within each
-    /// other, and refuses what carries no UDP at the first hop that does not. One list for both would change which
-    /// error is told, or carry both counts and both orders.
+    /// A second walk beside [`Self::through`], on purpose. That one goes from the destination back, as each server is
+    /// asked for the next: it counts every outbound entered as depth, for the look-ups that begin on its way, and checks
+    /// the destination before it looks at nearer hops. This one asks nobody: it goes from here on, counts only what stands
+    /// within each other, and refuses what carries no UDP at the first hop that does not. One list for both would change
+    /// which error is told, or carry both counts and both orders.
     fn hops(&self, id: OutboundId, pick: &Pick, hops: &mut Hops) -> Result<(), DialError> {
         let name = || self.name(id);
         hops.depth += 1;
@@ -202,11 +202,11 @@ impl Ways {
     /// Those of the look-up, and refusals of addresses that the client may not be taken to.
     pub(crate) async fn datagram_address(
         &self,
-        target: &Target,
+        destination: &Destination,
         lent: &super::Lent,
         uplink: &Uplink,
     ) -> Result<SocketAddr, DialError> {
-        let addresses = self.addresses_of(&Path::default(), target).await?;
+        let addresses = self.addresses_of(&Path::default(), destination).await?;
         let allowed = || addresses.iter().filter(|address| lent.allows(**address));
         // Nothing tells whether a datagram arrived: of several addresses one that this host has a way to.
         let routed = || allowed().find(|address| self.dialer().has_route(**address, uplink));
@@ -218,7 +218,7 @@ impl Ways {
             (Some(address), _) => {
                 // As over TCP: to no address in particular is to this host.
                 let address = local::loopback_of(*address).unwrap_or(*address);
-                let to = SocketAddr::new(address, target.port);
+                let to = SocketAddr::new(address, destination.port);
                 self.refuse_own_at(At::Udp(to))?;
                 self.refuse_relay(to)?;
                 Ok(to)
@@ -243,8 +243,8 @@ impl Ways {
     ///
     /// # Errors
     /// [`DialError::LikeAddress`].
-    pub(crate) fn refuse_like_address(&self, target: &Target) -> Result<(), DialError> {
-        match &target.host {
+    pub(crate) fn refuse_like_address(&self, destination: &Destination) -> Result<(), DialError> {
+        match &destination.host {
             Host::Name(name) if name.ends_in_number() => {
                 Err(DialError::LikeAddress { name: name.clone() })
             }
@@ -345,7 +345,7 @@ impl Ways {
             ..Path::default()
         };
         let path = path.towards_server();
-        let server = Target::of_server(upstream);
+        let server = Destination::of_server(upstream);
         let stream = self.reach(&name, path, server.clone(), limit).await?;
         limit.progress.connected(&name, upstream);
         let login = upstream.protocol.credentials();

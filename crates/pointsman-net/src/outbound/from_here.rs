@@ -12,22 +12,22 @@ use pointsman_policy::{Domain, Host};
 use pointsman_spec::address::Uplink;
 use tokio::net::TcpStream;
 
-use super::{DialError, Path, Target, Ways};
+use super::{Destination, DialError, Path, Ways};
 use crate::dial::Dialer;
 use crate::spec::listening::At;
 use crate::stream::Stream;
 
 impl Ways {
-    /// A stream to a target from this host; `path` says by which uplink, and what it may not be taken to.
+    /// A stream to a destination from this host; `path` says by which uplink, and what it may not be taken to.
     pub(super) async fn dial(
         &self,
         outbound: &Arc<str>,
         path: Path,
-        target: &Target,
+        destination: &Destination,
         limit: Duration,
     ) -> Result<Stream, DialError> {
-        let addresses = &*self.addresses_of(&path, target).await?;
-        let with_port = |address: &IpAddr| SocketAddr::new(*address, target.port);
+        let addresses = &*self.addresses_of(&path, destination).await?;
+        let with_port = |address: &IpAddr| SocketAddr::new(*address, destination.port);
         let (one, many);
         let addresses = match addresses {
             [only] => {
@@ -58,15 +58,15 @@ impl Ways {
         Ok(self.known(socket, addresses, self.dialer()))
     }
 
-    /// Where a target is: its own address, those that the policy saw, else what is looked up.
+    /// Where a destination is: its own address, those that the policy saw, else what is looked up.
     pub(super) async fn addresses_of<'a>(
         &self,
         path: &Path,
-        target: &'a Target,
+        destination: &'a Destination,
     ) -> Result<Cow<'a, [IpAddr]>, DialError> {
-        Ok(match &target.host {
+        Ok(match &destination.host {
             Host::Address(address) => std::slice::from_ref(address).into(),
-            Host::Name(_) if !target.resolved.is_empty() => (&*target.resolved).into(),
+            Host::Name(_) if !destination.resolved.is_empty() => (&*destination.resolved).into(),
             Host::Name(name) => self.look_up_for(path, name).await?.into(),
         })
     }

@@ -10,22 +10,22 @@ use pointsman_wire::http;
 
 use super::progress::Progress;
 use super::socks5::proxy_failed;
-use super::{DialError, Failure, ProxyStep, Target};
+use super::{Destination, DialError, Failure, ProxyStep};
 use crate::exact::{self, Broken};
 use crate::stream::Stream;
 
-/// Has the proxy at the other end of `stream` connect to `target`.
+/// Has the proxy at the other end of `stream` connect to `destination`.
 pub(super) async fn connect(
     outbound: &Arc<str>,
     mut stream: Stream,
     login: Option<&Credentials>,
-    target: &Target,
+    destination: &Destination,
     progress: &Progress,
 ) -> Result<Stream, DialError> {
     let asked = ProxyStep::Http;
     progress.asked(asked);
     let login = login.map(|login| (&*login.user, login.password.reveal()));
-    let request = http::write_connect_request(&target.on_the_wire(), target.port, login);
+    let request = http::write_connect_request(&destination.on_the_wire(), destination.port, login);
     let request = request.map_err(|Unwritable(what)| DialError::ProxyBroke {
         outbound: Arc::clone(outbound),
         why: format!("its protocol cannot carry {what}"),

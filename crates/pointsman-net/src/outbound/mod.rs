@@ -1,4 +1,4 @@
-//! Ways out: from an outbound's number and a target to a connected stream.
+//! Ways out: from an outbound's number and a destination to a connected stream.
 //!
 //! Invariant: an outbound that cannot carry a flow refuses it and says why; none ever goes direct in
 //! its stead. Proxies get the name that the client asked for; `direct` dials the addresses that the
@@ -51,7 +51,7 @@ use crate::stream::Stream;
 
 /// Where a flow goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct Destination {
     /// Name or address.
     pub host: Host,
     /// Port.
@@ -60,7 +60,7 @@ pub struct Target {
     pub resolved: Vec<IpAddr>,
 }
 
-impl Target {
+impl Destination {
     fn of_server(upstream: &Upstream) -> Self {
         Self {
             host: upstream.server.host.clone(),
@@ -97,18 +97,18 @@ pub struct Ways {
 /// gets here too deep is nested by look-ups that go by outbounds whose servers are looked up.
 const MAX_DEPTH: u8 = MOST_NESTED;
 
-/// What is left of the way to a target.
+/// What is left of the way to a destination.
 #[derive(Clone, Debug, Default)]
 struct Path {
     /// Hops that come before, nearest first.
     before: Vec<OutboundId>,
     /// How a group says that its members leave.
     uplink: Uplink,
-    /// Whether the target is the server of an outbound, and no longer what the flow named.
+    /// Whether the destination is the server of an outbound, and no longer what the flow named.
     to_server: bool,
     /// Outbounds entered so far.
     depth: u8,
-    /// Which addresses of this host the target may be; servers may be any.
+    /// Which addresses of this host the destination may be; servers may be any.
     lent: Lent,
     /// What groups had selected when the flow was decided.
     picks: Vec<(OutboundId, OutboundId)>,
@@ -183,17 +183,17 @@ impl Ways {
         self.generation.action(self.member(id))
     }
 
-    /// Opens a stream to `target` by way of an outbound, within `limit`, every hop included.
+    /// Opens a stream to `destination` by way of an outbound, within `limit`, every hop included.
     ///
     /// # Errors
     /// [`DialError`] tells which part failed, and whether another way may be better.
     pub async fn open(
         &self,
         id: OutboundId,
-        target: &Target,
+        destination: &Destination,
         limit: Duration,
     ) -> Result<Stream, DialError> {
-        self.open_picked(self.pick(id), target, limit, Lent::All)
+        self.open_picked(self.pick(id), destination, limit, Lent::All)
             .await
     }
 
@@ -205,7 +205,7 @@ impl Ways {
     async fn open_picked(
         &self,
         pick: Pick,
-        target: &Target,
+        destination: &Destination,
         limit: Duration,
         lent: Lent,
     ) -> Result<Stream, DialError> {
@@ -229,9 +229,9 @@ impl Ways {
                     kind: Kind::Carry(Carrier::Direct(uplink)),
                 }) if path.depth < MAX_DEPTH => {
                     path.depth += 1;
-                    self.dial(name, path.or(uplink), target, limit).await
+                    self.dial(name, path.or(uplink), destination, limit).await
                 }
-                _ => self.through(id, path, target.clone(), within).await,
+                _ => self.through(id, path, destination.clone(), within).await,
             }
         };
         match timeout(limit, opening).await {
@@ -248,7 +248,7 @@ impl Ways {
     pub(crate) async fn open_for(
         &self,
         pick: Pick,
-        target: &Target,
+        destination: &Destination,
         lent: Lent,
         errand: Option<Errand<'_>>,
     ) -> Result<Opened, DialError> {
@@ -258,7 +258,7 @@ impl Ways {
             return self.try_members(group, errand).await;
         }
         let limit = self.generation.spec().timeouts.dial;
-        let opened = self.open_picked(pick, target, limit, lent).await;
+        let opened = self.open_picked(pick, destination, limit, lent).await;
         opened.map(Opened::from)
     }
 
@@ -294,7 +294,7 @@ impl Ways {
         &'a self,
         id: OutboundId,
         mut path: Path,
-        target: Target,
+        destination: Destination,
         limit: Limit<'a>,
     ) -> Opening<'a> {
         Box::pin(async move {
@@ -312,16 +312,19 @@ impl Ways {
             }
             match &outbound.kind {
                 Kind::Carry(Carrier::Direct(uplink)) => {
-                    self.reach(name, path.or(uplink), target, limit).await
+                    self.reach(name, path.or(uplink), destination, limit).await
                 }
                 Kind::Carry(Carrier::Upstream(upstream)) => {
-                    self.ask(name, upstream, path, &target, limit).await
+                    self.ask(name, upstream, path, &destination, limit).await
                 }
                 Kind::Choose(Group {
                     members: _,
                     how: How::Selected { uplink },
                 }) => match self.picked(id, outbound, &path.picks) {
-                    Some(member) => self.through(member, path.or(uplink), target, limit).await,
+                    Some(member) => {
+                        self.through(member, path.or(uplink), destination, limit)
+                            .await
+                    }
                     None => Err(DialError::TooDeep {
                         outbound: Arc::clone(name),
                     }),
@@ -329,7 +332,7 @@ impl Ways {
                 Kind::Through(hops) => match hops.split_last() {
                     Some((last, before)) => {
                         path.before.extend_from_slice(before);
-                        self.through(*last, path, target, limit).await
+                        self.through(*last, path, destination, limit).await
                     }
                     None => Err(DialError::TooDeep {
                         outbound: Arc::clone(name),
@@ -355,31 +358,31 @@ impl Ways {
         })
     }
 
-    /// A stream to the target that a server was asked for.
+    /// A stream to the destination that a server was asked for.
     async fn ask(
         &self,
         outbound: &Arc<str>,
         upstream: &Upstream,
         path: Path,
-        target: &Target,
+        destination: &Destination,
         limit: Limit<'_>,
     ) -> Result<Stream, DialError> {
-        if let (false, Host::Name(name)) = (path.to_server, &target.host)
+        if let (false, Host::Name(name)) = (path.to_server, &destination.host)
             && name.ends_in_number()
         {
             return Err(DialError::LikeAddress { name: name.clone() });
         }
         let path = path.or(&upstream.uplink).towards_server();
-        let server = Target::of_server(upstream);
+        let server = Destination::of_server(upstream);
         let stream = self.reach(outbound, path, server, limit).await?;
         let progress = limit.progress;
         progress.connected(outbound, upstream);
         match &upstream.protocol {
             Protocol::HttpConnect(login) => {
-                http::connect(outbound, stream, login.as_ref(), target, progress).await
+                http::connect(outbound, stream, login.as_ref(), destination, progress).await
             }
             Protocol::Socks5(login) => {
-                socks5::connect(outbound, stream, login.as_ref(), target, progress).await
+                socks5::connect(outbound, stream, login.as_ref(), destination, progress).await
             }
         }
     }
@@ -389,12 +392,12 @@ impl Ways {
         &self,
         outbound: &Arc<str>,
         mut path: Path,
-        target: Target,
+        destination: Destination,
         limit: Limit<'_>,
     ) -> Result<Stream, DialError> {
         match path.before.pop() {
-            Some(hop) => self.through(hop, path, target, limit).await,
-            None => self.dial(outbound, path, &target, limit.within).await,
+            Some(hop) => self.through(hop, path, destination, limit).await,
+            None => self.dial(outbound, path, &destination, limit.within).await,
         }
     }
 

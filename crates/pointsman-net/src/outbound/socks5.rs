@@ -10,21 +10,21 @@ use pointsman_wire::socks::{self, Command, Method, ReplyCode};
 use pointsman_wire::{RequestHost, Unwritable};
 
 use super::progress::Progress;
-use super::{DialError, Failure, ProxyStep, Target};
+use super::{Destination, DialError, Failure, ProxyStep};
 use crate::exact::{self, Broken};
 use crate::stream::Stream;
 
-/// Has the proxy at the other end of `stream` connect to `target`.
+/// Has the proxy at the other end of `stream` connect to `destination`.
 pub(super) async fn connect(
     outbound: &Arc<str>,
     mut stream: Stream,
     login: Option<&Credentials>,
-    target: &Target,
+    destination: &Destination,
     progress: &Progress,
 ) -> Result<Stream, DialError> {
     log_in(outbound, &mut stream, login, progress).await?;
     progress.asked(ProxyStep::Socks5);
-    let request = socks::write_connect(&target.on_the_wire(), target.port);
+    let request = socks::write_connect(&destination.on_the_wire(), destination.port);
     let request = request.map_err(|what| unwritable(outbound, what))?;
     ask(outbound, &mut stream, &request, ProxyStep::Socks5).await?;
     Ok(stream)

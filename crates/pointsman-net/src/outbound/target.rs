@@ -15,7 +15,7 @@ use pointsman_wire::proxy_protocol;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{DialError, Target as Destination, Ways};
+use super::{Destination, DialError, Ways};
 use crate::dial::{self, Dialer};
 use crate::ends::{ClientAddr, Ends, LocalAddr};
 use crate::group::{Connected, NotNow, Turn};

@@ -8,7 +8,7 @@ use pointsman_policy::{Host, OutboundId};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::outbound::Kind;
 
-use super::{DialError, Target, Ways};
+use super::{Destination, DialError, Ways};
 use crate::dial::Dialer;
 use crate::lookup::{Behalf, Picks, Streaming, Transport};
 use crate::record::chain;
@@ -78,12 +78,12 @@ impl Transport for Ways {
                 let opened = self.connect(&name, &[server], &uplink, dialer, limit).await;
                 return opened.map_err(|error| chain(&error));
             }
-            let target = Target {
+            let destination = Destination {
                 host: Host::Address(server.ip()),
                 port: server.port(),
                 resolved: Vec::new(),
             };
-            let opened = self.open(via, &target, limit).await;
+            let opened = self.open(via, &destination, limit).await;
             opened.map_err(|error| chain(&error))
         })
     }
