@@ -111,9 +111,12 @@ impl Service {
     }
 
     fn answer(&self, message: &[u8], asker: Asker, out: &mut Vec<u8>) -> (Option<Became>, Outcome) {
+        let is_admitted = self.door.spec.admits.allows(asker.client);
         let query = match parse_query(message) {
             Ok(query) => query,
             Err(Unanswerable::Silent) => return (Some(Became::Dropped), Outcome::Silent),
+            // Whoever may not ask hears nothing of what he asked wrongly.
+            Err(_) if !is_admitted => return (Some(Became::Refused), Outcome::Silent),
             Err(Unanswerable::Code(code)) => {
                 write_refusal(message, code, out);
                 return (Some(Became::Refused), Outcome::Replied);
@@ -124,7 +127,7 @@ impl Service {
             write_error(&query, code::REFUSED, number, text, limit, out);
             (Some(Became::Refused), Outcome::Replied)
         };
-        if !self.door.spec.admits.allows(asker.client) {
+        if !is_admitted {
             return refused(PROHIBITED, "you are not one of those who may ask", out);
         }
         if query.kind() == kind::ANY {
@@ -150,14 +153,17 @@ impl Service {
                 return self.here(&query, &records, none, limit, out);
             }
         }
+        let is_whole = whole.is_some();
         let facts = self.facts(name, asker);
         if !self.server.asks_for_local_names
             && let Some(name) = facts.destination.known().and_then(Host::name)
+            && (is_whole || name.as_str().contains('.'))
             && let Some(local) = local_name(name, query.kind())
             && !self.server.is_sent(&facts)
         {
             return self.local(&query, local, limit, out);
         }
+        let facts_name = facts.destination.known().and_then(Host::name).cloned();
         let generation = self.ways.generation();
         let policies = &generation.spec().policies;
         let end = self.server.decide(facts, policies, generation.number());
@@ -175,6 +181,14 @@ impl Service {
                 return (Some(Became::Failed), Outcome::Replied);
             }
         };
+        if let Some(name) = facts_name.as_ref().filter(|_| is_whole) {
+            let fixed = upstream.in_hosts_file(name);
+            if !fixed.is_empty() {
+                let records = addresses(query.kind(), &fixed);
+                let none = records.is_empty().then_some(FIXED_FOR);
+                return self.here(&query, &records, none, limit, out);
+            }
+        }
         let (folded, now) = (Folded::of(&query), Instant::now());
         if let Some(heard) = upstream.known(folded.view(), &self.ways, now) {
             let became = match heard {

@@ -135,10 +135,14 @@ impl Desk {
                     Outcome::Replied => self.replies.push((back, begin..self.written.len())),
                     Outcome::Silent => {}
                     Outcome::Asking(asking) => {
-                        let socket = Arc::clone(&self.socket);
+                        // Who listens there next is not kept waiting by what was asked before.
+                        let socket = Arc::downgrade(&self.socket);
                         parts.tasks.spawn(async move {
                             let mut reply = Vec::new();
                             asking.finish(&mut reply).await;
+                            let Some(socket) = socket.upgrade() else {
+                                return;
+                            };
                             let mut scratch = Scratch::take();
                             let whole = 0..reply.len();
                             send(&socket, &reply, &[(back, whole)], &mut scratch.batch);

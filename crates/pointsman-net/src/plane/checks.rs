@@ -26,7 +26,9 @@ pub(super) fn check(spec: &Spec) -> Result<(), ApplyError> {
         let resolver = inbound
             .resolver
             .is_none_or(|id| id.0 < spec.resolvers.len());
-        if inbound.policy.0 >= spec.policies.len() || !resolver {
+        // No flow comes in by one that speaks DNS.
+        let policy = inbound.speaks == Speaks::Dns || inbound.policy.0 < spec.policies.len();
+        if !policy || !resolver {
             let text = format!(
                 "inbound `{}` names a policy or resolver that is not there",
                 inbound.name

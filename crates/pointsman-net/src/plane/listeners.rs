@@ -128,10 +128,14 @@ pub(super) struct Plan {
 }
 
 /// Each wanted listener takes over one that was asked for in the same words, else one of the same address, whatever it
-/// speaks, for that belongs to the generation.
+/// speaks, for that belongs to the generation; of UDP one that is served alike, for queries are not taken as flows are.
 pub(super) fn plan(wanted: &[Wanted], old: &[Standing]) -> Plan {
     let mut free = vec![true; old.len()];
     let mut taken = vec![None; wanted.len()];
+    let alike = |old: &Standing, wanted: &Wanted| {
+        let is_dns = |kind| kind == InboundKind::Dns;
+        !wanted.at.is_udp() || is_dns(old.kind) == is_dns(wanted.kind)
+    };
     let same_words = |old: &Standing, at: &At| match at {
         At::Fd(number) => old.inherited == Some(*number),
         at => old.asked == *at && !old.within,
@@ -146,7 +150,8 @@ pub(super) fn plan(wanted: &[Wanted], old: &[Standing]) -> Plan {
             if taken.is_some() {
                 continue;
             }
-            *taken = (0..old.len()).find(|index| free[*index] && fits(&old[*index], &wanted.at));
+            let is_it = |old: &Standing| alike(old, wanted) && fits(old, &wanted.at);
+            *taken = (0..old.len()).find(|index| free[*index] && is_it(&old[*index]));
             if let Some(index) = *taken {
                 free[index] = false;
             }
@@ -156,7 +161,7 @@ pub(super) fn plan(wanted: &[Wanted], old: &[Standing]) -> Plan {
         let old = &old[index];
         let whole = |wanted: &Wanted| {
             let both = wanted.at.address().zip(old.bound_beside(&wanted.at));
-            both.is_some_and(|(whole, part)| covers(whole, part))
+            both.is_some_and(|(whole, part)| covers(whole, part)) && alike(old, wanted)
         };
         Some((index, wanted.iter().position(whole)?))
     };

@@ -85,19 +85,24 @@ pub(super) fn response(bytes: &[u8], id: u16, question: &WireQuestion) -> Option
     if response.is_truncated() {
         return Some(Said::Truncated);
     }
-    let seconds = match response.lifetime() {
-        Lifetime::Records(seconds) => seconds,
-        Lifetime::Negative(seconds) => seconds.min(MOST_NEGATIVE),
+    // Of what is not there the records told are no longer than it holds (RFC 2308 §3): who hears it keeps it as long.
+    let (seconds, told) = match response.lifetime() {
+        Lifetime::Records(seconds) => (seconds.min(MOST), MOST),
+        Lifetime::Negative(seconds) => {
+            let seconds = seconds.min(MOST_NEGATIVE);
+            (seconds, seconds)
+        }
         // Without a statement: long enough to spare the server a burst, short enough to forget soon.
-        Lifetime::Unstated => 10,
+        Lifetime::Unstated => (UNSTATED, UNSTATED),
         Lifetime::Failure => return Some(Said::Failed(refused(&response))),
     };
-    let kept = Cached::new(&response, MOST)?;
-    Some(Said::Told(Arc::new(kept), seconds.min(MOST)))
+    let kept = Cached::new(&response, told)?;
+    Some(Said::Told(Arc::new(kept), seconds))
 }
 
 /// In seconds: a wrong time to live of a week must not outlive a move.
 const MOST: u32 = 86_400;
+const UNSTATED: u32 = 10;
 /// ... and a typo in a zone must heal, though RFC 2308 §5 allows three hours.
 const MOST_NEGATIVE: u32 = 900;
 

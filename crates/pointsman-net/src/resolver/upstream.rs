@@ -1,8 +1,10 @@
 //! Name servers that are asked whatever clients ask, as they ask it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_policy::Domain;
 use pointsman_spec::dns::UpstreamSpec;
 use pointsman_spec::outbound::Outbound;
 use tokio::time::Instant;
@@ -34,6 +36,16 @@ impl Upstream {
             timeout: spec.timeout,
             station: Arc::clone(station),
         }
+    }
+
+    /// The addresses that the system's hosts file gives a name, where the system's servers are asked; as far as the file
+    /// was read by now.
+    pub(crate) fn in_hosts_file(&self, name: &Domain) -> Vec<IpAddr> {
+        if !self.list.has_system() {
+            return Vec::new();
+        }
+        let files = self.station.system.last_known();
+        files.map_or_else(Vec::new, |files| files.hosts(name).to_vec())
     }
 
     /// What is known already.

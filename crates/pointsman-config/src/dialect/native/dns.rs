@@ -19,6 +19,11 @@ use crate::yaml::{KeyStyle, Node, Value};
 /// The name of the system's own configuration as a resolver.
 const SYSTEM: &str = "system";
 
+/// What rules of the DNS server answer by themselves, or mean otherwise.
+const RESERVED: [&str; 8] = [
+    "drop", "fake", "follow", "hosts", "nodata", "nxdomain", "refused", "zero",
+];
+
 /// Keys that are understood and not built.
 const LATER: [&str; 6] = [
     "answers",
@@ -113,6 +118,13 @@ pub(super) fn read<'a>(
     for (name, span, node) in named(upstreams, "`upstreams`", problems) {
         if name == SYSTEM {
             let message = "`system` is the system's own configuration and cannot be redefined";
+            problems.error("reserved-name", span, message);
+            continue;
+        }
+        let word = RESERVED.iter().find(|word| word.eq_ignore_ascii_case(name));
+        if let (Some(word), true) = (word, dns.server.listen.is_some()) {
+            let message =
+                format!("`{word}` is a word of `dns.rules` and cannot be the name of an upstream");
             problems.error("reserved-name", span, message);
             continue;
         }

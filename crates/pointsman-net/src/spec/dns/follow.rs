@@ -1,7 +1,8 @@
 //! Where a name is asked is where its flows leave.
 //!
-//! Invariant: an upstream is chosen only where every flow to the name, whatever its port and its program, is refused or
-//! leaves by an outbound that asks there; else the one for undecided names, and nobody where there is none.
+//! Invariant: an upstream is chosen only where the rules refuse every flow to the name, whatever its port and its program, or
+//! have it leave by an outbound that asks there; else the one for undecided names, and nobody where there is none. (What
+//! stands above the rules, such as the guard of a proxy's own program, is not looked at.)
 
 use std::net::IpAddr;
 use std::sync::Arc;

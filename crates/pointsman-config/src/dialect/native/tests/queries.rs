@@ -159,3 +159,19 @@ fn nobody_is_asked_in_silence() {
     );
     assert_eq!(told("  rules: ['FALLBACK, isp']\n"), [""; 0]);
 }
+
+#[test]
+fn words_of_rules_are_no_names_of_upstreams() {
+    dns(
+        "listen: 'udp://127.0.0.1:53', upstreams: { Drop: 'udp://1.1.1.1', a: 'udp://2.2.2.2' }, rules: ['FALLBACK, drop']",
+        &[
+            "1:51: error[reserved-name]: `drop` is a word of `dns.rules` and cannot be the name of an upstream",
+        ],
+    );
+    dns(
+        "upstreams: { zero: 'udp://1.1.1.1' }",
+        &[
+            "1:1: warning[nothing-served]: there are neither inbounds nor forwards: nothing will be served",
+        ],
+    );
+}
