@@ -113,6 +113,8 @@ pub(super) enum Part {
     Item(usize),
     /// Where the DNS server listens.
     Listener,
+    /// One of its rules.
+    NameRule(usize),
     Rule(usize),
 }
 
@@ -406,10 +408,7 @@ impl Draft {
 
     /// Takes parts out, each with the reason why.
     pub(super) fn take_out(&mut self, parts: &BTreeMap<Part, String>) {
-        let why = parts.get(&Part::Listener);
-        if let Some((served, why)) = self.served.take_if(|_| why.is_some()).zip(why) {
-            self.not_served(&served.place, why);
-        }
+        self.take_out_names(parts);
         let items = std::mem::take(&mut self.items);
         for (at, item) in items.into_iter().enumerate() {
             let Some(why) = parts.get(&Part::Item(at)) else {

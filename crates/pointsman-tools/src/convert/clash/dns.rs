@@ -8,8 +8,10 @@ use pointsman_policy::Domain;
 use super::super::dns::LOCAL_NAMES;
 use super::super::draft::{Section, Served};
 use super::super::emit::{list, quoted, text};
+use super::super::rules::Ranges;
 use super::servers::InStead;
 use super::{Clash, get, is_on, items, pairs, place};
+use pointsman_config::clash_rule::Base;
 use pointsman_config::yaml::{Node, Value};
 
 /// The upstream that answers where no other is named.
@@ -87,14 +89,14 @@ impl Clash<'_> {
             let what = "`direct-nameserver` is not carried over: what goes direct is looked up as all other names";
             self.draft.report.lost(place(node), what);
         }
+        let v6 = get(dns, "ipv6").is_some_and(is_on) && !off(root);
+        self.served(dns, v6);
         let mut upstreams = self.policies(dns, respects.is_some());
         upstreams.extend(self.fallbacks(dns, respects.is_some()));
         self.domains(&upstreams);
-        let v6 = get(dns, "ipv6").is_some_and(is_on) && !off(root);
         if !v6 {
             self.draft.dns.text("family", "ipv4");
         }
-        self.served(dns, v6);
         let astray = std::mem::take(&mut self.astray);
         self.draft.astray(&astray, USUAL);
         self.asked_by_others(dns);
@@ -113,11 +115,7 @@ impl Clash<'_> {
             let what = "say who may ask the DNS server: `dns: { listen: { address: \"udp://ADDRESS\", allow: [RANGE] } }`";
             self.draft.known.next.push(what.to_owned());
         }
-        self.draft.served = Some(Served {
-            listen: format!("udp://{listen}"),
-            usual: USUAL.to_owned(),
-            place: at.clone(),
-        });
+        self.draft.served = Some(Served::new(format!("udp://{listen}"), USUAL, &at));
         let mut differs = vec![LOCAL_NAMES.to_owned()];
         if !v6 {
             let what = "the DNS server tells clients addresses of IPv6 (AAAA), which Clash does not without `ipv6: true`";
@@ -170,15 +168,17 @@ impl Clash<'_> {
         for (number, (key, servers)) in (1..).zip(policies) {
             let names = key.scalar().unwrap_or_default();
             let at = place(key);
+            let own = format!("policy-{number}");
             if names.contains(':') {
-                let what = format!(
-                    "`{names}` of `nameserver-policy` is not carried over: its names are asked of `{USUAL}`"
-                );
-                self.draft.report.lost(&at, what);
-                self.astray.push(names.to_owned());
+                self.sets(names, servers, &own, by_rules, &at);
                 continue;
             }
-            let own = format!("policy-{number}");
+            if self.draft.served.as_ref().is_some_and(Served::sends) {
+                let what = format!(
+                    "`{names}` of `nameserver-policy` counts before the rule sets that stand above it: here they come after all names"
+                );
+                self.draft.report.lost(&at, what);
+            }
             // Who names a server for a name means that one.
             self.upstream(&own, Some(servers), by_rules, InStead::Nobody, &at);
             let names = names
@@ -191,6 +191,62 @@ impl Clash<'_> {
             }));
         }
         upstreams
+    }
+
+    /// Names of rule sets with servers of their own: of those who ask the DNS server.
+    fn sets(&mut self, names: &str, servers: &Node, own: &str, by_rules: bool, at: &str) {
+        let written = format!("`{names}` of `nameserver-policy`");
+        let sets = self.sets_of(names, at);
+        let Some((sets, _)) = sets.zip(self.draft.served.as_ref()) else {
+            let what = format!("{written} is not carried over: its names are asked of `{USUAL}`");
+            self.draft.report.lost(at, what);
+            self.astray.push(names.to_owned());
+            return;
+        };
+        let answer = servers.scalar().and_then(answer);
+        if answer.is_none() {
+            self.upstream(own, Some(servers), by_rules, InStead::Nobody, at);
+        }
+        if let Some(served) = &mut self.draft.served {
+            for set in &sets {
+                served.send(set, answer.unwrap_or(own), names, at);
+            }
+        }
+        let what = format!(
+            "{written} holds for those who ask the DNS server: names that are looked up here, as of what goes direct, are asked of `{USUAL}`"
+        );
+        self.draft.known.changed.push(what.clone());
+        self.draft.report.lost(at, what);
+    }
+
+    /// The rule sets that `geosite:a,b` or `rule-set:a,b` names, where all are there.
+    fn sets_of(&mut self, names: &str, at: &str) -> Option<Vec<String>> {
+        self.draft.served.as_ref()?;
+        let (kind, list) = names.split_once(':')?;
+        let list: Vec<&str> = list.split(',').map(str::trim).collect();
+        if list
+            .iter()
+            .any(|name| name.is_empty() || name.starts_with('!'))
+        {
+            return None;
+        }
+        match kind.to_ascii_lowercase().as_str() {
+            "geosite" => {
+                let sites = list
+                    .iter()
+                    .map(|name| Ranges(Base::Site(name.to_lowercase())));
+                let sites: Vec<Ranges> = sites.collect();
+                for site in &sites {
+                    self.ranges(site, at);
+                }
+                Some(sites.iter().map(Ranges::name).collect())
+            }
+            "rule-set" => {
+                let all = list.iter().all(|name| self.draft.has_set(name));
+                all.then(|| list.iter().map(|&name| name.to_owned()).collect())
+            }
+            _ => None,
+        }
     }
 
     /// Clash asks `fallback` as well, and believes it where `nameserver` answers with addresses from
@@ -373,6 +429,16 @@ impl Clash<'_> {
 fn listens(dns: &Node) -> Option<&Node> {
     let enabled = get(dns, "enable").is_some_and(is_on);
     get(dns, "listen").filter(|node| enabled && super::says(node))
+}
+
+/// What a server answers that is none.
+fn answer(server: &str) -> Option<&'static str> {
+    match server.strip_prefix("rcode://")? {
+        "success" => Some("nodata"),
+        "name_error" => Some("nxdomain"),
+        "refused" => Some("refused"),
+        _ => None,
+    }
 }
 
 /// `:53` is every address.

@@ -1,6 +1,10 @@
 //! The DNS server of a draft, and names that are asked of others than they were.
 
-use super::Draft;
+use std::collections::BTreeMap;
+
+use pointsman_policy::line::word;
+
+use super::{Draft, Part};
 use crate::convert::summary::named;
 
 /// A DNS server for others.
@@ -10,9 +14,76 @@ pub(in crate::convert) struct Served {
     /// The upstream for names that `domains` does not have.
     pub(in crate::convert) usual: String,
     pub(in crate::convert) place: String,
+    /// Before the last.
+    pub(super) rules: Vec<NameRule>,
+}
+
+/// A rule that sends names to an upstream.
+pub(super) struct NameRule {
+    pub(super) text: String,
+    place: String,
+    /// As it was written.
+    written: String,
+}
+
+impl Served {
+    /// One that asks `usual` for all names.
+    pub(in crate::convert) fn new(listen: String, usual: &str, place: &str) -> Self {
+        Self {
+            listen,
+            usual: usual.to_owned(),
+            place: place.to_owned(),
+            rules: Vec::new(),
+        }
+    }
+
+    /// Whether the names of any rule set have an upstream of their own.
+    pub(in crate::convert) fn sends(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
+    /// Sends the names of a rule set to an upstream, or has them answered here.
+    pub(in crate::convert) fn send(
+        &mut self,
+        set: &str,
+        upstream: &str,
+        written: &str,
+        place: &str,
+    ) {
+        self.rules.push(NameRule {
+            text: format!("RULE-SET, {}, {}", word(set), word(upstream)),
+            place: place.to_owned(),
+            written: written.to_owned(),
+        });
+    }
 }
 
 impl Draft {
+    /// Takes rules for names out, each with the reason why.
+    pub(super) fn take_out_names(&mut self, parts: &BTreeMap<Part, String>) {
+        let why = parts.get(&Part::Listener);
+        if let Some((served, why)) = self.served.take_if(|_| why.is_some()).zip(why) {
+            return self.not_served(&served.place, why);
+        }
+        let Some(served) = &mut self.served else {
+            return;
+        };
+        let usual = served.usual.clone();
+        let mut gone = Vec::new();
+        let rules = std::mem::take(&mut served.rules);
+        for (at, rule) in rules.into_iter().enumerate() {
+            let Some(why) = parts.get(&Part::NameRule(at)) else {
+                served.rules.push(rule);
+                continue;
+            };
+            let NameRule { place, written, .. } = rule;
+            let what = format!("`{written}` is left out ({why}): its names are asked of `{usual}`");
+            self.report.lost(place, what);
+            gone.push(written);
+        }
+        self.astray(&gone, &usual);
+    }
+
     /// Says that there is no DNS server though there was one, and why.
     pub(in crate::convert) fn not_served(&mut self, place: &str, why: &str) {
         let what = format!(

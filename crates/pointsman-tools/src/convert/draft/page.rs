@@ -58,8 +58,14 @@ impl Draft {
             }
             page.pairs(1, &self.dns);
             if let Some(served) = &self.served {
+                page.line(1, "rules:");
+                let rules = served.rules.iter().enumerate();
+                for (at, rule) in rules.filter(|_| sections.contains(&Section::RuleSets)) {
+                    page.line(2, &format!("- {}", write::line(&rule.text)));
+                    lines.insert(page.lines(), Part::NameRule(at));
+                }
                 let last = format!("FALLBACK, {}", word(&served.usual));
-                page.line(1, &format!("rules: [{}]", quoted(&last)));
+                page.line(2, &format!("- {}", write::line(&last)));
             }
         }
     }

@@ -288,6 +288,96 @@ fn what_does_not_listen_is_told() {
     );
 }
 
+/// Those who ask the DNS server are served by rule sets, too.
+#[test]
+fn sets_of_clash_have_their_servers() {
+    let done = |policies: &str| {
+        let text = format!(
+            "mixed-port: 1\nproxies: []\nrule-providers:\n  ads: {{ type: inline, behavior: domain, payload: ['+.ads.test'] }}\n  nets: {{ type: inline, behavior: ipcidr, payload: [10.0.0.0/8] }}\n\
+             dns:\n  enable: true\n  listen: 127.0.0.1:53\n  nameserver: [192.0.2.1]\n  nameserver-policy: {{ {policies} }}\nrules: ['MATCH,DIRECT']\n"
+        );
+        converted(Foreign::Clash, &text)
+    };
+    for (policies, name, expected, rules) in [
+        (
+            "'rule-set:ads': 192.0.2.2",
+            "x.ads.test",
+            "udp 192.0.2.2:53",
+            "RULE-SET, ads, policy-1",
+        ),
+        (
+            "'rule-set:nets,ads': 'rcode://name_error'",
+            "ads.test",
+            "NoName",
+            "RULE-SET, nets, nxdomain\n    - RULE-SET, ads, nxdomain",
+        ),
+        (
+            "'rule-set:ads': 'rcode://success'",
+            "ads.test",
+            "NoData",
+            "RULE-SET, ads, nodata",
+        ),
+        (
+            "'rule-set:ads': 'rcode://refused'",
+            "ads.test",
+            "Refused",
+            "RULE-SET, ads, refused",
+        ),
+        (
+            "'rule-set:ads': 192.0.2.2",
+            "test",
+            "udp 192.0.2.1:53",
+            "RULE-SET, ads, policy-1",
+        ),
+        // It is empty until it is fetched.
+        (
+            "'geosite:CN': 192.0.2.2",
+            "x.test",
+            "udp 192.0.2.1:53",
+            "RULE-SET, geosite-cn, policy-1",
+        ),
+    ] {
+        let done = done(policies);
+        let rules = format!("  rules:\n    - {rules}\n    - FALLBACK, nameserver\n");
+        assert!(done.text.contains(&rules), "{rules}\n{}", done.text);
+        let setup = loaded(&done.text, Path::new(""), &Memory::default());
+        let asked = asked(&setup, name);
+        assert!(asked[0].starts_with(expected), "{name}: {asked:?}");
+        // What is dialled directly is looked up by another way.
+        let changed = done.summary.changed.join("\n");
+        assert!(
+            changed.contains("holds for those who ask the DNS server"),
+            "{changed}"
+        );
+    }
+    for policies in [
+        "'rule-set:gone': 192.0.2.2",
+        "'rule-set:ads,gone': 192.0.2.2",
+        "'geosite:': 192.0.2.2",
+    ] {
+        let done = done(policies);
+        assert!(
+            done.text.contains("  rules:\n    - FALLBACK, nameserver\n"),
+            "{}",
+            done.text
+        );
+        let changed = done.summary.changed.join("\n");
+        assert!(
+            changed.contains("is asked for names that went"),
+            "{changed}"
+        );
+    }
+    let lost = |policies: &str| {
+        let report = done(policies).report;
+        let lost = report.iter().map(ToString::to_string);
+        lost.collect::<Vec<_>>()
+            .join("\n")
+            .contains("counts before the rule sets")
+    };
+    assert!(lost("'rule-set:ads': 192.0.2.2, '+.x.test': 192.0.2.3"));
+    assert!(!lost("'+.x.test': 192.0.2.3, 'rule-set:ads': 192.0.2.2"));
+}
+
 /// Names that a set sent elsewhere are asked of the usual server: what it learns is no detail.
 #[test]
 fn names_that_go_astray_are_told() {
