@@ -55,7 +55,7 @@ pub(super) const BEHAVIORS: &[(&str, Behavior)] = &[
 ];
 
 /// The keys of a rule set in a file or on the web.
-pub(super) struct Written<'a> {
+pub(super) struct ListKeys<'a> {
     pub(super) path: Option<&'a Node>,
     pub(super) url: Option<&'a Node>,
     /// Of a file, then of what is fetched.
@@ -68,7 +68,7 @@ pub(super) struct Fetched<'a> {
     via: Option<&'a Node>,
 }
 
-impl<'a> Written<'a> {
+impl<'a> ListKeys<'a> {
     /// Takes its keys.
     pub(super) fn take(keys: &mut Keys<'a>) -> Self {
         let names = [

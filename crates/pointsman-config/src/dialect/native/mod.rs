@@ -142,7 +142,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         rule_sets: keys.take("rule_sets"),
         tests: keys.take("tests"),
     };
-    let written = policies::Written::take(&mut keys, problems);
+    let written = policies::PolicyKeys::take(&mut keys, problems);
     keys.finish(problems);
 
     let (rule_sets, fetched) =

@@ -27,7 +27,7 @@ use crate::yaml::{Keys, Node, Value};
 const MAIN: &str = "main";
 
 /// The policies as they stand in the file.
-pub(super) struct Written<'a> {
+pub(super) struct PolicyKeys<'a> {
     main: Option<(Language, &'a Node)>,
     named: Vec<(&'a str, &'a Span, &'a Node)>,
     ip_rules_resolve: bool,
@@ -40,7 +40,7 @@ enum Language {
     Tree,
 }
 
-impl<'a> Written<'a> {
+impl<'a> PolicyKeys<'a> {
     /// Takes the keys.
     pub(super) fn take(keys: &mut Keys<'a>, problems: &mut Problems) -> Self {
         let tree = keys.take_pair("policy");
@@ -178,7 +178,7 @@ pub(super) fn line(policy: &Span, origin: &Origin) -> Span {
 }
 
 struct Lowerer<'a> {
-    written: &'a Written<'a>,
+    written: &'a PolicyKeys<'a>,
     outbounds: &'a Outbounds,
     rule_sets: &'a RuleSets,
     databases: &'a GeoDatabases,

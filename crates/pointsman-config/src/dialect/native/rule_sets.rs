@@ -14,7 +14,7 @@ use pointsman_policy::model::SetId;
 use pointsman_policy::set::{Reach, RuleSet, RuleSetBuilder};
 use pointsman_policy::{Condition, Domain, Prefix};
 
-use super::list_files::{Around, Fetched, Written};
+use super::list_files::{Around, Fetched, ListKeys};
 use super::{given, named};
 use crate::input::Input;
 use crate::list::{InlineEntry, ListFile, Origin, below};
@@ -55,7 +55,7 @@ pub(super) fn read<'a>(
     };
     for (name, place, node) in named(node, "`rule_sets`", problems) {
         let mut keys = node.keys("a rule set", KeyStyle::Exact, problems);
-        let file = Written::take(&mut keys);
+        let file = ListKeys::take(&mut keys);
         let inline = [
             (given(&mut keys, "domains"), EntryKind::Domains, "`domains`"),
             (given(&mut keys, "ips"), EntryKind::Ips, "`ips`"),

@@ -266,7 +266,7 @@ fn holds(set: &RuleSet, name: &str) -> bool {
 
 #[test]
 fn case_counts_in_patterns_where_their_program_minds_it() {
-    let check = |list: &str, format: Option<Format>, target: Option<write::Target>| {
+    let check = |list: &str, format: Option<Format>, target: Option<write::OutputFormat>| {
         let recipe = Recipe {
             format,
             ..Recipe::default()
@@ -309,9 +309,9 @@ fn case_counts_in_patterns_where_their_program_minds_it() {
     ];
     let targets = [
         None,
-        Some(write::Target::Srs),
-        Some(write::Target::Text),
-        Some(write::Target::Yaml),
+        Some(write::OutputFormat::Srs),
+        Some(write::OutputFormat::Text),
+        Some(write::OutputFormat::Yaml),
     ];
     for target in targets {
         for (list, format) in cased {
@@ -326,7 +326,7 @@ fn case_counts_in_patterns_where_their_program_minds_it() {
 
 #[test]
 fn marks_of_clash_are_those_of_its_binary_lists() {
-    let check = |list: &str, behavior, target: Option<write::Target>, expected: &str| {
+    let check = |list: &str, behavior, target: Option<write::OutputFormat>, expected: &str| {
         let recipe = Recipe {
             behavior,
             ..Recipe::default()
@@ -376,10 +376,10 @@ fn marks_of_clash_are_those_of_its_binary_lists() {
     let recognised = "+.d.test\n+.e.test\n+.c.test\n*.a.test\n.b.test\n";
     let targets = [
         None,
-        Some(write::Target::Mrs),
-        Some(write::Target::Srs),
-        Some(write::Target::Text),
-        Some(write::Target::Yaml),
+        Some(write::OutputFormat::Mrs),
+        Some(write::OutputFormat::Srs),
+        Some(write::OutputFormat::Text),
+        Some(write::OutputFormat::Yaml),
     ];
     for target in targets {
         check(yaml, None, target, clash);

@@ -18,7 +18,7 @@ use super::shown;
 
 /// The formats that lists are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum OutputFormat {
     /// mihomo's binary rule set: names or addresses.
     Mrs,
     /// sing-box's binary rule set, version 2 (sing-box 1.10 and later).
@@ -71,7 +71,7 @@ enum What {
 
 /// A list that was written.
 #[derive(Debug, Default)]
-pub struct Written {
+pub struct WrittenList {
     /// The file.
     pub bytes: Vec<u8>,
     /// How many entries it says.
@@ -115,13 +115,13 @@ impl Collected {
 
     /// Writes them.
     #[must_use]
-    pub fn write(&self, target: Target) -> Written {
-        let mut written = Written::default();
+    pub fn write(&self, target: OutputFormat) -> WrittenList {
+        let mut written = WrittenList::default();
         match target {
-            Target::Mrs => mrs::write(&self.entries, &mut written),
-            Target::Srs => srs::write(&self.entries, &mut written),
-            Target::Text => text::write(&self.entries, text::Form::Text, &mut written),
-            Target::Yaml => text::write(&self.entries, text::Form::Yaml, &mut written),
+            OutputFormat::Mrs => mrs::write(&self.entries, &mut written),
+            OutputFormat::Srs => srs::write(&self.entries, &mut written),
+            OutputFormat::Text => text::write(&self.entries, text::Form::Text, &mut written),
+            OutputFormat::Yaml => text::write(&self.entries, text::Form::Yaml, &mut written),
         }
         written
     }
@@ -178,7 +178,7 @@ impl Entry {
     }
 
     /// Says that it cannot be said.
-    fn leave_out(&self, why: &'static str, to: &mut Written) {
+    fn leave_out(&self, why: &'static str, to: &mut WrittenList) {
         to.left_out.push(LeftOut {
             line: self.line,
             text: shown(&self.what.rule()).into_owned(),

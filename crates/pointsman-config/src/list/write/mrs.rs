@@ -8,12 +8,12 @@ use pointsman_policy::Domain;
 use pointsman_policy::condition::{Condition, DomainTest};
 use pointsman_policy::set::Reach;
 
-use super::{Entry, What, Written};
+use super::{Entry, What, WrittenList};
 use crate::list::mrs::{ADDRESSES, MAGIC, NAMES, wildcard};
 use crate::list::ranges::ranges_of;
 use crate::list::trie::Trie;
 
-pub(super) fn write(entries: &[Entry], to: &mut Written) {
+pub(super) fn write(entries: &[Entry], to: &mut WrittenList) {
     let names = entries
         .iter()
         .any(|entry| entry.name().is_some() || entry.one_label().is_some());

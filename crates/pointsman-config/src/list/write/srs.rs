@@ -14,7 +14,7 @@ use pointsman_policy::condition::{AddressOf, Condition, DomainTest, Side, TextFi
 use pointsman_policy::fact::Network;
 use pointsman_policy::set::Reach;
 
-use super::{Entry, What, Written};
+use super::{Entry, What, WrittenList};
 use crate::list::cased::to_cased;
 use crate::list::ranges::ranges_of;
 use crate::list::srs::{MAGIC, item};
@@ -23,7 +23,7 @@ use crate::list::trie::Trie;
 /// What `sing-box` 1.10 and later read; nothing that is written needs a newer one.
 const VERSION: u8 = 2;
 
-pub(super) fn write(entries: &[Entry], to: &mut Written) {
+pub(super) fn write(entries: &[Entry], to: &mut WrittenList) {
     let (mut plain, mut except) = (Plain::default(), Plain::default());
     let (mut important, mut never) = (Plain::default(), Plain::default());
     let mut rules = Vec::new();

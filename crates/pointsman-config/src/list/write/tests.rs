@@ -44,17 +44,22 @@ fn entries(bytes: &[u8]) -> Vec<String> {
     all
 }
 
-fn written(list: &str, target: Target) -> Written {
+fn written(list: &str, target: OutputFormat) -> WrittenList {
     let mut kept = Collected::default();
     read_into(list.as_bytes(), &mut kept);
     kept.write(target)
 }
 
-const ALL: [Target; 4] = [Target::Mrs, Target::Srs, Target::Text, Target::Yaml];
+const ALL: [OutputFormat; 4] = [
+    OutputFormat::Mrs,
+    OutputFormat::Srs,
+    OutputFormat::Text,
+    OutputFormat::Yaml,
+];
 
 #[test]
 fn what_is_written_is_read_again() {
-    let check = |list: &str, targets: &[Target]| {
+    let check = |list: &str, targets: &[OutputFormat]| {
         for target in targets {
             let written = written(list, *target);
             assert_eq!(written.left_out, [], "{target:?}: {list}");
@@ -73,7 +78,7 @@ fn what_is_written_is_read_again() {
     check("DOMAIN,a.test\nDOMAIN,b.test", &ALL);
     check(
         "10.0.0.0/8\n10.9.0.1/32\n2001:db8::/32",
-        &[Target::Text, Target::Yaml],
+        &[OutputFormat::Text, OutputFormat::Yaml],
     );
     check("10.0.0.0/8\n11.0.0.1/32\n2001:db8::/32\nfe80::/10", &ALL);
     let rules = "DOMAIN,a.test\nDOMAIN-SUFFIX,b.test\nDOMAIN-KEYWORD,kw\nDOMAIN-REGEX,'^a{1,3}\\.#x$'\n\
@@ -81,7 +86,10 @@ fn what_is_written_is_read_again() {
          AND,[DOMAIN-SUFFIX,c.test],[NOT,[DOMAIN,c.test]]\n\
          AND,[DST-PORT,443|80-90],[OR,[NETWORK,udp],[SRC-PORT,1]]\n\
          NOT,[SRC-IP-CIDR,10.1.0.0/16]\nPROCESS-NAME,curl";
-    check(rules, &[Target::Srs, Target::Text, Target::Yaml]);
+    check(
+        rules,
+        &[OutputFormat::Srs, OutputFormat::Text, OutputFormat::Yaml],
+    );
     check("||*.a.test^\n||*.b.test^\n||c.test^", &ALL);
 }
 
@@ -99,7 +107,7 @@ fn what_a_format_cannot_say_is_named() {
     };
     check(
         "DOMAIN,a.test\nIP-CIDR,10.0.0.0/8\nDOMAIN-KEYWORD,kw",
-        Target::Mrs,
+        OutputFormat::Mrs,
         &[
             "2: IP-CIDR,10.0.0.0/8: `.mrs` holds names or addresses, not both",
             "3: DOMAIN-KEYWORD, kw: `.mrs` holds names and addresses alone",
@@ -107,11 +115,11 @@ fn what_a_format_cannot_say_is_named() {
     );
     let adblock = "||a.test^\n@@||b.a.test^";
     let exception = "2: @@||b.a.test^: rules have no word for exceptions";
-    check(adblock, Target::Text, &[exception]);
-    check(adblock, Target::Yaml, &[exception]);
+    check(adblock, OutputFormat::Text, &[exception]);
+    check(adblock, OutputFormat::Yaml, &[exception]);
     check(
         "DOMAIN,a.test\nUSER-AGENT,x",
-        Target::Srs,
+        OutputFormat::Srs,
         &["2: USER-AGENT, x: sing-box has no word for it"],
     );
 }
@@ -119,7 +127,7 @@ fn what_a_format_cannot_say_is_named() {
 #[test]
 fn yaml_is_in_the_words_of_clash() {
     let check = |list: &str, expected: &str| {
-        let written = written(list, Target::Yaml);
+        let written = written(list, OutputFormat::Yaml);
         assert_eq!(
             String::from_utf8(written.bytes).unwrap(),
             expected,
@@ -138,14 +146,17 @@ fn yaml_is_in_the_words_of_clash() {
         "AND,[DOMAIN-SUFFIX,c.test],[NOT,[DOMAIN,c.test]]\nDOMAIN,a.test",
         "payload:\n  - '.c.test'\n  - a.test\n",
     );
-    let written = written("DOMAIN,a.test\nUSER-AGENT,x", Target::Yaml);
+    let written = written("DOMAIN,a.test\nUSER-AGENT,x", OutputFormat::Yaml);
     let why: Vec<_> = written.left_out.iter().map(|left| left.why).collect();
     assert_eq!(why, ["Clash has no word for it (`--to text` has)"]);
 }
 
 #[test]
 fn exceptions_from_nothing_are_left_out_and_named() {
-    let written = written("@@||a.test^\n@@/x/\n@@||b.test^$important", Target::Srs);
+    let written = written(
+        "@@||a.test^\n@@/x/\n@@||b.test^$important",
+        OutputFormat::Srs,
+    );
     let told = written.left_out.iter();
     let told: Vec<_> = told
         .map(|l| format!("{}: {}: {}", l.line, l.text, l.why))
@@ -163,7 +174,7 @@ fn exceptions_from_nothing_are_left_out_and_named() {
 fn what_is_important_stays_so_for_sing_box() {
     let list =
         "||a.test^\n@@||b.a.test^\n@@*c*\n||x.b.a.test^$important\n@@||y.x.b.a.test^$important";
-    let srs = written(list, Target::Srs);
+    let srs = written(list, OutputFormat::Srs);
     assert_eq!((srs.left_out.len(), srs.count), (0, 5));
     let mut table = ListIndex::default();
     read_into(&srs.bytes, &mut table);
@@ -183,7 +194,7 @@ fn what_is_important_stays_so_for_sing_box() {
 fn names_below_others_stay_so_for_sing_box() {
     let list =
         "||*.a.test^\n@@||*.b.a.test^\n||*.c.b.a.test^$important\n@@||*.d.c.b.a.test^$important";
-    let srs = written(list, Target::Srs);
+    let srs = written(list, OutputFormat::Srs);
     assert_eq!((srs.left_out.len(), srs.count), (0, 4));
     let (mut table, mut before) = (ListIndex::default(), ListIndex::default());
     read_into(&srs.bytes, &mut table);
@@ -202,7 +213,11 @@ fn names_below_others_stay_so_for_sing_box() {
     check("d.c.b.a.test", true);
     check("x.d.c.b.a.test", false);
     // What has no word for exceptions says the others.
-    for (target, left_out) in [(Target::Text, 2), (Target::Yaml, 2), (Target::Mrs, 2)] {
+    for (target, left_out) in [
+        (OutputFormat::Text, 2),
+        (OutputFormat::Yaml, 2),
+        (OutputFormat::Mrs, 2),
+    ] {
         let written = written(list, target);
         assert_eq!((written.left_out.len(), written.count), (left_out, 2));
         assert_eq!(
@@ -217,7 +232,7 @@ fn names_below_others_stay_so_for_sing_box() {
 fn exceptions_stay_exceptions_for_sing_box() {
     let srs = written(
         "||a.test^\n|x.org^\n@@||b.a.test^\n@@|c.a.test^",
-        Target::Srs,
+        OutputFormat::Srs,
     );
     assert_eq!(srs.left_out, []);
     let mut table = ListIndex::default();
@@ -287,7 +302,7 @@ fn real_lists_are_written_and_read_again() {
         )
         .unwrap();
         let mut before = Vec::new();
-        for target in [Target::Text, Target::Yaml, Target::Srs] {
+        for target in [OutputFormat::Text, OutputFormat::Yaml, OutputFormat::Srs] {
             let written = kept.write(target);
             assert_eq!(written.left_out, [], "{path}");
             assert_eq!(written.count, kept.len());
@@ -342,7 +357,7 @@ fn sing_box_reads_what_is_written() {
         .map(|n| format!("+.n{n}.test\nx{n}.org\n"))
         .collect();
     for list in [rules, large.as_str(), "||a.test^\n@@||b.a.test^"] {
-        let srs = written(list, Target::Srs);
+        let srs = written(list, OutputFormat::Srs);
         assert_eq!(srs.left_out, []);
         std::fs::write(file("l.srs"), &srs.bytes).unwrap();
         run(&["decompile", "l.srs", "-o", "l.json"]);
@@ -350,7 +365,7 @@ fn sing_box_reads_what_is_written() {
         assert_eq!(entries(&json), entries(&srs.bytes));
     }
     let matches = |list: &str, host: &str, expected: bool| {
-        let srs = written(list, Target::Srs);
+        let srs = written(list, OutputFormat::Srs);
         std::fs::write(file("m.srs"), &srs.bytes).unwrap();
         let told = run(&["match", "-f", "binary", "m.srs", host]);
         assert_eq!(told.contains("match rules"), expected, "{host}: {told}");
@@ -378,23 +393,29 @@ fn sing_box_reads_what_is_written() {
 /// The lists of the peers, made of the entries that we read of them: the same to the byte, unpacked.
 #[test]
 fn what_is_written_is_what_the_peers_write() {
-    let unpacked = |bytes: &[u8], target: Target| {
+    let unpacked = |bytes: &[u8], target: OutputFormat| {
         let mut all = Vec::new();
         match target {
-            Target::Mrs => StreamingDecoder::new(bytes).unwrap().read_to_end(&mut all),
+            OutputFormat::Mrs => StreamingDecoder::new(bytes).unwrap().read_to_end(&mut all),
             _ => ZlibDecoder::new(&bytes[4..]).read_to_end(&mut all),
         }
         .unwrap();
         all
     };
     for (path, target) in [
-        ("data/geosite/google/domain.mrs", Target::Mrs),
-        ("data/geosite/category-ads-all/domain.mrs", Target::Mrs),
-        ("data/geosite/geolocation-!cn/domain.mrs", Target::Mrs),
-        ("data/geosite/google/sing-box.srs", Target::Srs),
-        ("data/geosite/geolocation-!cn/sing-box.srs", Target::Srs),
-        ("data/geoip/mrs/jp.mrs", Target::Mrs),
-        ("data/geoip/srs/jp.srs", Target::Srs),
+        ("data/geosite/google/domain.mrs", OutputFormat::Mrs),
+        (
+            "data/geosite/category-ads-all/domain.mrs",
+            OutputFormat::Mrs,
+        ),
+        ("data/geosite/geolocation-!cn/domain.mrs", OutputFormat::Mrs),
+        ("data/geosite/google/sing-box.srs", OutputFormat::Srs),
+        (
+            "data/geosite/geolocation-!cn/sing-box.srs",
+            OutputFormat::Srs,
+        ),
+        ("data/geoip/mrs/jp.mrs", OutputFormat::Mrs),
+        ("data/geoip/srs/jp.srs", OutputFormat::Srs),
     ] {
         let Some(file) = shared(path) else { return };
         let theirs = std::fs::read(file).unwrap();
@@ -404,7 +425,7 @@ fn what_is_written_is_what_the_peers_write() {
         let (ours, theirs) = (unpacked(&ours.bytes, target), unpacked(&theirs, target));
         let differs = ours.iter().zip(&theirs).position(|(a, b)| a != b);
         // `.mrs` also counts the entries of the text that it was made of.
-        let from = if target == Target::Mrs { 13 } else { 0 };
+        let from = if target == OutputFormat::Mrs { 13 } else { 0 };
         assert_eq!(ours.len(), theirs.len(), "{path} differs at {differs:?}");
         assert!(
             ours[from..] == theirs[from..],

@@ -3,7 +3,7 @@
 use pointsman_policy::line;
 use pointsman_policy::set::Reach;
 
-use super::{Entry, What, Written, clash, name_rule};
+use super::{Entry, What, WrittenList, clash, name_rule};
 use crate::list::Surroundings;
 use crate::list::numbered::canonical;
 
@@ -14,7 +14,7 @@ pub(super) enum Form {
     Yaml,
 }
 
-pub(super) fn write(entries: &[Entry], form: Form, to: &mut Written) {
+pub(super) fn write(entries: &[Entry], form: Form, to: &mut WrittenList) {
     // Only in YAML `.x` is what is below `x` alone.
     let no_name = |what: &What| match what {
         What::Name(_, Reach::Below) | What::Important(_, Reach::Below) => form == Form::Text,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use pointsman_config::list::write::{Collected, LeftOut, Only, Target};
+use pointsman_config::list::write::{Collected, LeftOut, Only, OutputFormat};
 use serde_json::json;
 
 use super::{Reading, read};
@@ -69,10 +69,10 @@ pub(crate) fn run(args: &ConvertArgs, out: &mut Out) -> Result<(), Stop> {
     });
     let notes = read(&args.file, &args.reading, &mut kept, out)?;
     let written = kept.write(match args.to {
-        To::Mrs => Target::Mrs,
-        To::Srs => Target::Srs,
-        To::Text => Target::Text,
-        To::Yaml => Target::Yaml,
+        To::Mrs => OutputFormat::Mrs,
+        To::Srs => OutputFormat::Srs,
+        To::Text => OutputFormat::Text,
+        To::Yaml => OutputFormat::Yaml,
     });
     let shown = args.file.display().to_string();
     tell(&written.left_out, &shown, out);
