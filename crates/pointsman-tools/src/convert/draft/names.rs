@@ -96,6 +96,17 @@ impl Draft {
         self.known.next.push(what.to_owned());
     }
 
+    /// Says once what answers questions that programs sent anywhere, and that are refused here.
+    pub(in crate::convert) fn may_listen(&mut self, usual: &str) {
+        let what = format!(
+            "where programs had their DNS questions answered on the way, let Pointsman be their DNS server: `dns: {{ listen: \
+             \"udp://127.0.0.1:53\", rules: [\"FALLBACK, {usual}\"] }}`"
+        );
+        if !self.known.next.contains(&what) {
+            self.known.next.push(what);
+        }
+    }
+
     /// Says of names which rules sent to name servers of their own that they are asked of another one.
     pub(in crate::convert) fn astray(&mut self, rules: &[String], usual: &str) {
         if rules.is_empty() {

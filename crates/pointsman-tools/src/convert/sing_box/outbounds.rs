@@ -118,7 +118,7 @@ impl SingBox<'_> {
         }
         if kind == "dns" {
             let what = format!(
-                "`{}` answers the DNS questions of programs, which is not built yet: flows to it are refused",
+                "`{}` answers the DNS questions of programs, which is not built yet: flows to it are refused. Programs may ask `dns.listen`",
                 of.tag
             );
             return self.draft.report.lost(&place, what);

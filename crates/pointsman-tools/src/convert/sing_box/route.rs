@@ -121,7 +121,11 @@ impl SingBox<'_> {
                     self.draft.parts_lost(&place, &written, &found.lost, &out);
                     match self.answers_names(rule, action) {
                         None => self.draft.rule(&place, &written, &condition, &out),
-                        Some(name) => self.draft.refusal(&place, &written, &condition, name),
+                        Some(name) => {
+                            self.draft.refusal(&place, &written, &condition, name);
+                            let usual = self.final_server();
+                            self.draft.may_listen(usual.as_deref().unwrap_or("system"));
+                        }
                     }
                 }
                 Ok(None) => {}
@@ -215,7 +219,7 @@ impl SingBox<'_> {
             "reject" => Ok(Some("REJECT".to_owned())),
             "hijack-dns" => {
                 let what = format!(
-                    "`{}` answers the DNS questions of programs, which is not built yet: its flows are refused",
+                    "`{}` answers the DNS questions of programs, which is not built yet: its flows are refused. Programs may ask `dns.listen`",
                     shown(rule)
                 );
                 self.draft.report.lost(place, what);

@@ -126,7 +126,9 @@ fn questions_that_were_answered_are_refused() {
             &conversion.summary,
             &["1 of 2 rules", "flows that no rule takes go to `DIRECT`"],
             &[&refused, "!left out"],
-            &[],
+            &[
+                "let Pointsman be their DNS server: `dns: { listen: \"udp://127.0.0.1:53\", rules: [\"FALLBACK, system\"] }`",
+            ],
         );
         assert!(!conversion.is_equal());
         let first = conversion
