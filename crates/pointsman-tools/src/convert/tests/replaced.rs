@@ -104,6 +104,9 @@ rules: ['MATCH,one']
     assert_eq!(told(Foreign::SingBox, text), expected);
 }
 
+/// What answers programs that ask it.
+const LISTEN: &str = "let Pointsman be their DNS server: `dns: { listen: \"udp://127.0.0.1:53\", rules: [\"FALLBACK, system\"] }`";
+
 /// Programs' DNS questions are not answered here. They are refused, not let out by the rules below.
 #[test]
 fn questions_that_were_answered_are_refused() {
@@ -126,9 +129,8 @@ fn questions_that_were_answered_are_refused() {
             &conversion.summary,
             &["1 of 2 rules", "flows that no rule takes go to `DIRECT`"],
             &[&refused, "!left out"],
-            &[
-                "let Pointsman be their DNS server: `dns: { listen: \"udp://127.0.0.1:53\", rules: [\"FALLBACK, system\"] }`",
-            ],
+            // A group may be switched to another member.
+            if name == "`g`" { &[] } else { &[LISTEN] },
         );
         assert!(!conversion.is_equal());
         let first = conversion
