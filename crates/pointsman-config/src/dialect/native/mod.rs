@@ -17,6 +17,7 @@ mod list_files;
 mod outbounds;
 mod policies;
 mod queries;
+mod query_checks;
 mod rule_sets;
 mod schema;
 #[cfg(test)]

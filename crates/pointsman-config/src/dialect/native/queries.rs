@@ -13,6 +13,7 @@ use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy
 use super::dns::{Dns, ServerKeys};
 use super::following::{self, Context, Used, leads_to};
 use super::list_files::plain_keys;
+use super::query_checks;
 use super::{allow, given, named};
 use crate::forward::origin;
 use crate::name_server::{Ends, door};
@@ -87,7 +88,10 @@ pub(super) fn read(
             Some(vec![PolicyNode::Leaf { outbound, origin }])
         }
     };
-    body.extend(decided?);
+    let decided = decided?;
+    query_checks::unmet(&decided, &listen_key.span, problems);
+    query_checks::circles(dns, &doors, problems);
+    body.extend(decided);
     ends.with_hosts(dns.resolvers.first().map_or(&[][..], |it| &it.hosts));
     let is_followed = table
         .find(FOLLOW)

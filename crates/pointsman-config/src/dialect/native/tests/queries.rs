@@ -175,3 +175,31 @@ fn words_of_rules_are_no_names_of_upstreams() {
         ],
     );
 }
+
+#[test]
+fn rules_that_no_query_meets_are_told() {
+    let rule = |rule: &str, told: &[&str]| {
+        dns(
+            &format!(
+                "listen: 'udp://127.0.0.1:53', upstreams: {{ a: 'udp://1.1.1.1' }}, rules: ['{rule}, nxdomain', 'FALLBACK, a']"
+            ),
+            told,
+        );
+    };
+    let never = |what: &str| {
+        format!("1:82: warning[never-given]: a query has no {what}: this rule never holds")
+    };
+    rule("DST-PORT, 53", &[&never("port")]);
+    rule("IP-CIDR, 10.0.0.0/8", &[&never("address where it goes")]);
+    rule("PROCESS-NAME, dig", &[&never("program that is known")]);
+    rule(
+        "AND, [DOMAIN, a.test], [PROTOCOL, http]",
+        &[&never("first bytes")],
+    );
+    rule("OR, [DOMAIN, a.test], [DST-PORT, 53]", &[]);
+    rule("SRC-IP-CIDR, 10.0.0.0/8", &[]);
+    dns(
+        "listen: 'udp://127.0.0.1:53', upstreams: { a: 'udp://127.0.0.1:53' }",
+        &["1:47: warning[dns-loop]: `dns` listens on 127.0.0.1:53: it would ask itself"],
+    );
+}

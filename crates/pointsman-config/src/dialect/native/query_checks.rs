@@ -1,0 +1,92 @@
+//! What is wrong with a DNS server that reads well: rules that no query meets, and upstreams that are the server itself.
+
+use std::net::SocketAddr;
+
+use pointsman_policy::condition::{AddressOf, Side, ZoneOf};
+use pointsman_policy::model::each_node;
+use pointsman_policy::{Condition, Host, Need, Node as PolicyNode};
+
+use super::dns::Dns;
+use super::policies::line;
+use crate::problem::{Problems, Span};
+use crate::setup::{DoorSpec, Endpoint, NameServer, Server, Written};
+
+/// Warns of rules that ask for what no query has.
+pub(super) fn unmet(steps: &[PolicyNode], place: &Span, problems: &mut Problems) {
+    each_node(steps, &mut |step| {
+        let Some((condition, origin)) = step.condition().zip(step.origin()) else {
+            return;
+        };
+        if let Some(what) = lacking(condition) {
+            let span = line(place, origin).of_rule(&origin.text);
+            let message = format!("a query has no {what}: this rule never holds");
+            problems.warning("never-given", &span, message).hint =
+                Some("rules for names see the name, the client's address and the listener".into());
+        }
+    });
+}
+
+/// What a condition wants that no query has, so that it never holds.
+fn lacking(condition: &Condition) -> Option<&'static str> {
+    match condition {
+        Condition::And(all) => all.iter().find_map(lacking),
+        Condition::Or(any) => {
+            let first = any.first().and_then(lacking);
+            first.filter(|_| any.iter().all(|it| lacking(it).is_some()))
+        }
+        Condition::Address {
+            of: AddressOf::Destination,
+            ..
+        }
+        | Condition::Asn(..)
+        | Condition::Country(..)
+        | Condition::Zone(ZoneOf::Address, ..) => Some("address where it goes"),
+        Condition::Port {
+            side: Side::Destination,
+            ..
+        } => Some("port"),
+        Condition::Protocol(_) => Some("first bytes"),
+        Condition::Text(field, _) => match field.need() {
+            Some(Need::Sniff) => Some("first bytes"),
+            Some(_) => Some("program that is known"),
+            None => None,
+        },
+        _ => None,
+    }
+}
+
+/// Tells upstreams whose server is this DNS server: each question would be the next one.
+pub(super) fn circles(dns: &Dns<'_>, doors: &[Written<DoorSpec>], problems: &mut Problems) {
+    for resolver in &dns.resolvers {
+        for server in &resolver.servers {
+            let (NameServer::Tcp(at) | NameServer::Udp(at)) = server else {
+                continue;
+            };
+            let is_it = |door: &&Written<DoorSpec>| listens(door, at.address);
+            let door = doors.iter().find(is_it).filter(|_| at.via.is_none());
+            if let (Some(door), Some(span)) = (door, &resolver.span) {
+                let message = format!(
+                    "`{}` listens on {}: it would ask itself",
+                    door.name, at.address
+                );
+                problems.warning("dns-loop", span, message).hint = Some(
+                    "resolvers of inbounds may ask it; as an upstream of its own it fails every query".into(),
+                );
+            }
+        }
+    }
+}
+
+fn listens(door: &DoorSpec, at: SocketAddr) -> bool {
+    let mut listens = door.listen.iter();
+    listens.any(|listen| match &listen.at {
+        Endpoint::Udp(Server {
+            host: Host::Address(address),
+            port,
+        }) => {
+            let same = *address == at.ip() || address.is_unspecified() && at.ip().is_loopback();
+            same && *port == at.port()
+        }
+        _ => false,
+    })
+}
