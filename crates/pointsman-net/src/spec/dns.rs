@@ -99,14 +99,14 @@ impl DnsServer {
         match end.and_then(|end| self.end(end)) {
             Some(DnsEnd::Ask(at)) => self.ask(*at),
             Some(DnsEnd::Follow) => {
-                let followed = self.follow.as_ref().zip(name);
+                let followed = self.follow.as_ref().zip(name.or_else(unnamed));
                 let followed =
                     followed.map(|(follow, name)| follow.ask(&name, client, policies, number));
                 match followed {
                     Some(Followed::Ask(at)) => self.ask(at),
                     Some(Followed::Refused(action)) => QueryEnd::FlowsRefused(action),
                     Some(Followed::Nobody(why)) => QueryEnd::Undecided(why),
-                    None => QueryEnd::Undecided("no flow can have that name".into()),
+                    None => QueryEnd::Undecided("there is no policy to follow".into()),
                 }
             }
             Some(end) => QueryEnd::Here(*end),
@@ -120,4 +120,9 @@ impl DnsServer {
             None => QueryEnd::Undecided("the upstream is not there".into()),
         }
     }
+}
+
+/// A name that no rule speaks of: the root, and what ends in no name of hosts, is asked for where flows to it would leave.
+fn unnamed() -> Option<Domain> {
+    Domain::parse("no-rule-names-this.example").ok()
 }

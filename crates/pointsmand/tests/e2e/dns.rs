@@ -227,6 +227,8 @@ fn names_of_this_place_are_nobodys_elses() {
     assert_eq!((world.near.all().len(), world.far.all().len()), (0, 0));
     // A rule that names one is obeyed; the top level's own records are asked for.
     world.check("a.fritz.box.local A", "NOERROR", &["A 10.0.0.2"]);
+    // It has dots, though what could be a host's has none.
+    world.check("x!y.test A", "NOERROR", &["A 10.0.0.1"]);
     world.check(
         "test DS",
         "NOERROR",
@@ -467,10 +469,14 @@ fn names_are_asked_where_their_flows_leave() {
     assert!(reload(&follow("  undecided: far\n")).status.success());
     world.check("a.corp.test A", "NOERROR", &["A 10.0.0.2"]);
     world.check("y.test A", "NOERROR", &["A 10.0.0.1"]);
+    // The root, which no flow goes to, and a name that ends in no host's, where names go that no rule speaks of.
+    let signer = "DS 1 8 2 000102030405060708090A0B0C0D0E0F101112131415161718191A1B 1C1D1E1F";
+    world.check(". DS", "NOERROR", &[signer]);
+    world.check("y.te!st A", "NOERROR", &["A 10.0.0.1"]);
     world.check("b.x.test A", "NOERROR", &["A 10.0.0.2"]);
     world.check("x.ads.test A", "NXDOMAIN", &[]);
     world.check("+time=2 gone.test A", "none", &[]);
-    assert_eq!((world.near.all().len(), world.far.all().len()), (1, 2));
+    assert_eq!((world.near.all().len(), world.far.all().len()), (3, 2));
     let why = world.daemon.json(&["explain", "--dns", "b.x.test"]);
     assert_eq!(
         (&why["end"], &why["upstream"]),
@@ -497,7 +503,7 @@ fn names_are_asked_where_their_flows_leave() {
     let counted = world.daemon.json(&["diagnostics"])["queries"].clone();
     assert_eq!(
         (&counted["asked"], &counted["here"], &counted["dropped"]),
-        (&3.into(), &1.into(), &1.into()),
+        (&5.into(), &1.into(), &1.into()),
         "{counted}"
     );
     // What is selected decides nothing here: an outbound asks whom it asks.
