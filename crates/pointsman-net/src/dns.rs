@@ -7,6 +7,7 @@
 mod answering;
 mod counts;
 mod datagrams;
+mod rates;
 mod stream;
 mod streams;
 mod waits;
@@ -14,6 +15,7 @@ mod waits;
 pub(crate) use self::counts::Counts;
 pub use self::counts::DnsCounts;
 pub(crate) use self::datagrams::serve as serve_datagrams;
+pub(crate) use self::rates::Rates;
 pub(crate) use self::stream::serve as serve_stream;
 pub(crate) use self::streams::Streams;
 pub(crate) use self::waits::Waits;

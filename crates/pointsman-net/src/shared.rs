@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::datagram::quota::FlowQuota;
 use crate::datagram::relays::Relays;
 use crate::dial::Dialer;
-use crate::dns::{Counts, Streams, Waits};
+use crate::dns::{Counts, Rates, Streams, Waits};
 use crate::doubt::Doubtful;
 use crate::generation::Generation;
 use crate::guard::Own;
@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) dns_waits: Arc<Waits>,
     /// Connections by which they come.
     pub(crate) dns_streams: Arc<Streams>,
+    /// What clients asked of late.
+    pub(crate) dns_rates: Rates,
     /// Who guessed passwords of late.
     pub(crate) throttle: LoginThrottle,
     /// Where associations take datagrams.
@@ -148,6 +150,7 @@ impl Shared {
             dns: Counts::default(),
             dns_waits: Arc::default(),
             dns_streams: Arc::default(),
+            dns_rates: Rates::default(),
             throttle: LoginThrottle::default(),
             relays: Arc::default(),
             datagrams: Arc::default(),

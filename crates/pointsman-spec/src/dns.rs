@@ -77,6 +77,8 @@ pub struct DnsLimits {
     pub waiting: usize,
     /// ... of one client (one /64 of IPv6).
     pub client_waiting: usize,
+    /// Queries of one client in a second, over time.
+    pub client_rate: u32,
     /// Connections.
     pub streams: usize,
     /// How long a connection may be without a query.
@@ -95,6 +97,8 @@ impl Default for DnsLimits {
             waiting: 10_000,
             // The start of a browser asks some 300 in a second, most of which are answered within 50 ms.
             client_waiting: 200,
+            // A page asks some dozens, and a household opens few in a second; a flood is thousands.
+            client_rate: 200,
             streams: 256,
             // RFC 7766 §6.2.3: "in the order of seconds".
             stream_idle: Duration::from_secs(10),

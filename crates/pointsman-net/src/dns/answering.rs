@@ -16,6 +16,7 @@ use pointsman_wire::dns::{
 use tokio::time::Instant;
 
 use super::counts::Became;
+use super::rates::Allowed;
 use super::waits::WaitPlace;
 use crate::door::Door;
 use crate::ends::{ClientAddr, Ends, LocalAddr};
@@ -112,13 +113,31 @@ impl Service {
 
     fn answer(&self, message: &[u8], asker: Asker, out: &mut Vec<u8>) -> (Option<Became>, Outcome) {
         let is_admitted = self.door.spec.admits.allows(asker.client);
-        let query = match parse_query(message) {
+        let parsed = parse_query(message);
+        if matches!(parsed, Err(Unanswerable::Silent)) {
+            return (Some(Became::Dropped), Outcome::Silent);
+        }
+        let ends = Ends {
+            client: asker.client.map(ClientAddr::new),
+            local: asker.here.map(LocalAddr::new),
+            original: None,
+        };
+        let client = ends.counted().unwrap_or(LOCAL_STREAMS);
+        let shared = self.ways.shared();
+        let limits = &self.server.limits;
+        let allowed = shared.dns_rates.allows(client, limits, Instant::now());
+        // Who is connected is who asks: there a refusal goes to nobody else.
+        if allowed == Allowed::Silent && asker.network == Network::Udp {
+            return (Some(Became::Dropped), Outcome::Silent);
+        }
+        let query = match parsed {
             Ok(query) => query,
-            Err(Unanswerable::Silent) => return (Some(Became::Dropped), Outcome::Silent),
             // Whoever may not ask hears nothing of what he asked wrongly.
             Err(_) if !is_admitted => return (Some(Became::Refused), Outcome::Silent),
-            Err(Unanswerable::Code(code)) => {
-                write_refusal(message, code, out);
+            Err(unanswerable) => {
+                if let Unanswerable::Code(code) = unanswerable {
+                    write_refusal(message, code, out);
+                }
                 return (Some(Became::Refused), Outcome::Replied);
             }
         };
@@ -127,6 +146,9 @@ impl Service {
             write_error(&query, code::REFUSED, number, text, limit, out);
             (Some(Became::Refused), Outcome::Replied)
         };
+        if allowed != Allowed::Yes {
+            return refused(OTHER, "too many of your queries", out);
+        }
         if !is_admitted {
             return refused(PROHIBITED, "you are not one of those who may ask", out);
         }
@@ -198,14 +220,7 @@ impl Service {
             write_heard(&query, &heard, now, limit, out);
             return (Some(became), Outcome::Replied);
         }
-        let ends = Ends {
-            client: asker.client.map(ClientAddr::new),
-            local: asker.here.map(LocalAddr::new),
-            original: None,
-        };
-        let client = ends.counted().unwrap_or(LOCAL_STREAMS);
-        let waits = &self.ways.shared().dns_waits;
-        let place = match waits.place(client, &self.server.limits) {
+        let place = match shared.dns_waits.place(client, limits) {
             Ok(place) => place,
             Err(full) => {
                 write_error(&query, code::SERV_FAIL, OTHER, full.as_str(), limit, out);

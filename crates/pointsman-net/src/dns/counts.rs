@@ -17,7 +17,7 @@ pub struct DnsCounts {
     pub failed: u64,
     /// Refused: malformed, of a kind that is not answered, from a client who is not admitted, or too many at once.
     pub refused: u64,
-    /// Not answered: no queries, or dropped by a rule.
+    /// Not answered: no queries, dropped by a rule, or far too many at once.
     pub dropped: u64,
 }
 

@@ -259,6 +259,31 @@ fn strangers_are_refused_and_patience_is_the_upstreams_own() {
     assert_eq!(world.near.all().len(), before + 1);
 }
 
+/// Who asks too often is refused; programs of this host are not.
+#[test]
+fn who_asks_too_often_is_refused_while_others_are_not() {
+    let world = native("  limits: { client_rate: 1 }\n");
+    for n in 0..5 {
+        world.check(
+            &format!("-b 10.9.9.1 n{n}.test A"),
+            "NOERROR",
+            &["A 10.0.0.1"],
+        );
+    }
+    let (mut refused, mut last) = (0, String::new());
+    for n in 0..3 {
+        last = dig(&world.host, &format!("-b 10.9.9.1 +time=1 m{n}.test A"));
+        refused += usize::from(told(&last).0 == "REFUSED");
+    }
+    // A slow machine may have earned one more.
+    assert!(refused >= 2, "{last}");
+    assert!(dig(&world.host, "-b 10.9.9.1 +tcp m3.test A").contains("too many of your queries"));
+    for n in 0..8 {
+        world.check(&format!("n{n}.test A"), "NOERROR", &["A 10.0.0.1"]);
+    }
+    world.check("-b 10.9.9.2 n0.test A", "NOERROR", &["A 10.0.0.1"]);
+}
+
 /// D1: the sample's own names and zones, unchanged.
 #[test]
 fn reflows_sample_answers_dig() {

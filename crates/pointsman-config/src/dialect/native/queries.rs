@@ -344,7 +344,6 @@ fn open(at: SocketAddr, allowed: Option<&[Prefix]>, span: &Span, problems: &mut 
 fn read_limits(node: &Node, problems: &mut Problems) -> DnsLimits {
     let usual = DnsLimits::default();
     let mut keys = node.keys("`limits`", KeyStyle::Exact, problems);
-    keys.not_yet(&["client_rate"], problems);
     let mut number = |key: &'static str, what, usual: usize| {
         let node = given(&mut keys, key);
         let number = node.and_then(|node| node.number(what, 1..=1_000_000, problems));
@@ -353,6 +352,8 @@ fn read_limits(node: &Node, problems: &mut Problems) -> DnsLimits {
             .unwrap_or(usual)
     };
     let client_waiting = number("client_waiting", "`client_waiting`", usual.client_waiting);
+    let usual_rate = usize::try_from(usual.client_rate).unwrap_or(usize::MAX);
+    let rate = number("client_rate", "`client_rate`", usual_rate);
     let waiting = number("waiting", "`waiting`", usual.waiting);
     let streams = number("tcp_clients", "`tcp_clients`", usual.streams);
     let idle = given(&mut keys, "tcp_idle");
@@ -361,6 +362,7 @@ fn read_limits(node: &Node, problems: &mut Problems) -> DnsLimits {
     DnsLimits {
         waiting,
         client_waiting,
+        client_rate: u32::try_from(rate).unwrap_or(usual.client_rate),
         streams,
         stream_idle: idle.unwrap_or(usual.stream_idle),
     }

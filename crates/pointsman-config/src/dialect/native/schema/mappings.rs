@@ -495,7 +495,7 @@ const DNS_LIMITS: Mapping = mapping(
         key("client_waiting", Whole(1, 1_000_000)),
         key("tcp_clients", Whole(1, 1_000_000)),
         key("tcp_idle", DURATION),
-        key("client_rate", Any),
+        key("client_rate", Whole(1, 1_000_000)),
     ],
 );
 
