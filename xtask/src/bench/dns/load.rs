@@ -24,6 +24,8 @@ pub(super) const PIPELINE: usize = 32;
 pub(super) const HOT: usize = 1000;
 /// So much later nobody answers any more.
 const GIVEN_UP: Duration = Duration::from_secs(2);
+/// No load lasts longer: a server that drops most of a flood would keep the others waiting for hours.
+const LONGEST: Duration = Duration::from_secs(180);
 
 /// Codes of answers (RFC 1035 §4.1.1).
 pub(super) const NO_ERROR: u8 = 0;
@@ -145,6 +147,10 @@ pub(super) fn datagrams(
         if looked.elapsed() > Duration::from_millis(200) {
             looked = Instant::now();
             clients.give_up();
+            if clients.begun.elapsed() > LONGEST {
+                let (asked, failed) = (clients.asked, clients.failed);
+                bail!("it took too long: {asked} asked, {failed} of them failed");
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ pub(super) enum What {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Metric {
     Of(Load, What),
+    FirstStart,
     Start,
     Listed,
     Fresh,
@@ -45,6 +46,7 @@ impl Metric {
             .into_iter()
             .flat_map(|load| whats.map(|what| Self::Of(load, what)));
         let others = [
+            Self::FirstStart,
             Self::Start,
             Self::Listed,
             Self::Fresh,
@@ -75,7 +77,16 @@ impl Metric {
                 };
                 format!("{load}: {what}")
             }
-            Self::Start => format!("start to the first answer, {} blocked, ms", plan.blocked),
+            Self::FirstStart => {
+                format!(
+                    "first start to the first answer, {} blocked, ms",
+                    plan.blocked
+                )
+            }
+            Self::Start => format!(
+                "further start to the first answer, {} blocked, ms",
+                plan.blocked
+            ),
             Self::Listed => format!("RSS then, {} blocked, MB", plan.blocked),
             Self::Fresh => "RSS when fresh, MB".into(),
             Self::Filled => format!("RSS after {} names, MB", plan.kept),
@@ -87,7 +98,9 @@ impl Metric {
 
     fn digits(self) -> usize {
         match self {
-            Self::Of(_, What::Rate | What::Median | What::Tail) | Self::Start => 0,
+            Self::Of(_, What::Rate | What::Median | What::Tail)
+            | Self::FirstStart
+            | Self::Start => 0,
             Self::Of(_, What::Cpu | What::Failed) | Self::FloodFailed => 2,
             Self::Listed | Self::Fresh | Self::Filled | Self::Known | Self::Flooded => 1,
         }
