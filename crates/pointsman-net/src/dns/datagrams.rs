@@ -7,10 +7,13 @@ use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use pointsman_os::datagram::{Offload, Outgoing, Received};
 use pointsman_policy::fact::Network;
 use tokio::net::UdpSocket;
+use tokio::time::sleep;
 
 use super::answering::{Asker, Outcome, Service};
 use crate::datagram::{Batch, Entrance, Scratch};
@@ -20,15 +23,20 @@ use crate::tasks::Tasks;
 
 /// Batches in one turn; then it is the others'.
 const TURNS: usize = 4;
+/// Between two looks whether all that was asked is answered.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Answers what comes there, until the listener is gone.
 pub(crate) async fn serve(entrance: Entrance) {
     let listening = entrance.listening.clone();
     match Desk::new(entrance) {
-        Ok(mut desk) => tokio::select! {
-            () = listening.stopping() => {}
-            () = desk.serve() => {}
-        },
+        Ok(mut desk) => {
+            tokio::select! {
+                () = listening.stopping() => {}
+                () = desk.serve() => {}
+            }
+            desk.part();
+        }
         Err(error) => tracing::error!(%error, "a listener could not be started"),
     }
 }
@@ -41,6 +49,8 @@ struct Desk {
     /// Replies of the batch in hand, one behind the other.
     written: Vec<u8>,
     replies: Vec<(Back, Range<usize>)>,
+    /// Held by each query that is asked for.
+    asking: Arc<()>,
 }
 
 /// The parts of an entrance that stay.
@@ -82,6 +92,7 @@ impl Desk {
             local,
             written: Vec::new(),
             replies: Vec::new(),
+            asking: Arc::default(),
         })
     }
 
@@ -102,6 +113,21 @@ impl Desk {
             scratch.give_back();
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Where the whole daemon ends, nobody listens there next: what was asked is answered first.
+    fn part(self) {
+        let parts = self.entrance;
+        if !parts.shared.stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        let (socket, asking) = (self.socket, self.asking);
+        parts.tasks.spawn(async move {
+            while Arc::strong_count(&asking) > 1 {
+                sleep(LOOK).await;
+            }
+            drop(socket);
+        });
     }
 
     fn answer(&mut self, received: Received<'_>, batch: &mut Batch) {
@@ -137,6 +163,7 @@ impl Desk {
                     Outcome::Asking(asking) => {
                         // Who listens there next is not kept waiting by what was asked before.
                         let socket = Arc::downgrade(&self.socket);
+                        let asked = Arc::clone(&self.asking);
                         parts.tasks.spawn(async move {
                             let mut reply = Vec::new();
                             asking.finish(&mut reply).await;
@@ -147,6 +174,7 @@ impl Desk {
                             let whole = 0..reply.len();
                             send(&socket, &reply, &[(back, whole)], &mut scratch.batch);
                             scratch.give_back();
+                            drop(asked);
                         });
                     }
                 }

@@ -1,5 +1,5 @@
 //! Who asks name servers, over UDP and TCP, through an outbound where the configuration says so: for addresses
-//! ([`Resolver`]), and for whatever a client of the DNS server asks ([`Upstream`]).
+//! ([`Resolver`]), and for whatever a client of the DNS server asks (`Upstream`).
 //!
 //! Invariant: a look-up uses the servers that it was configured with and no other. Where none answers
 //! it fails and says why; it never falls back to the system's. All that it asks has one budget of time.

@@ -109,6 +109,10 @@ impl World {
 
     fn with(files: Vec<(&str, String)>) -> Self {
         let host = Namespace::new("dns");
+        // So that no client's own port is the server's.
+        let range = "echo 32768 50000 > /proc/sys/net/ipv4/ip_local_port_range";
+        let ranged = host.command("sh").args(["-c", range]).status().unwrap();
+        assert!(ranged.success());
         for address in [
             "10.9.9.1/32",
             "10.9.9.2/32",
@@ -553,4 +557,31 @@ fn a_server_of_names_needs_no_policy_and_gives_its_port_to_a_forward() {
         assert!(reloaded.status.success(), "{reloaded:?}");
         world.check("a.test A", "NOERROR", &[address]);
     }
+}
+
+/// What was asked before the daemon was told to end is answered.
+#[test]
+fn a_query_under_way_is_answered_while_the_daemon_ends() {
+    let mut world = native("");
+    let mut command = world.host.command("dig");
+    command.args([
+        "+tries=1",
+        "+time=6",
+        "@127.0.0.1",
+        "-p",
+        "53535",
+        "a.slow.test",
+        "A",
+    ]);
+    let asking = command.stdout(Stdio::piped()).spawn().unwrap();
+    eventually("the upstream is asked", || world.near.asked("slow") > 0);
+    world.daemon.signal("TERM");
+    let output = asking.wait_with_output().unwrap();
+    let reply = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(
+        told(&reply),
+        ("NOERROR".to_owned(), vec!["A 10.0.0.1".to_owned()]),
+        "{reply}"
+    );
+    assert!(world.daemon.wait(Duration::from_secs(10)).success());
 }

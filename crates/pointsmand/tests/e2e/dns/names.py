@@ -1,9 +1,9 @@
 """A name server that tells what it was asked: `ADDRESS PORT ANSWER`; each query is a line of standard output.
 
 A: the answer. HTTPS, MX, TXT, SRV, CAA, NAPTR, DS, TYPE65280: fixed data. Labels say what else it does: `nx`, `nodata`
-(with a SOA of 60 s, minimum 5), `ttlN`, `big` (TXT that fits no datagram), `stall`, `servfail`, `refused`, `lie` (another question), `noedns`.
+(with a SOA of 60 s, minimum 5), `ttlN`, `big` (TXT that fits no datagram), `stall`, `slow` (1 s), `servfail`, `refused`, `lie` (another question), `noedns`.
 """
-import socket, struct, sys, threading
+import socket, struct, sys, threading, time
 
 ADDRESS, PORT, ANSWER = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 DATA = {
@@ -39,6 +39,8 @@ def answer(query, transport):
     print(transport, name, kind, flush=True)
     if "stall" in words:
         return None
+    if "slow" in words:
+        time.sleep(1)
     code, answers, authority = 0, [], []
     ttl = next((int(w[3:]) for w in words if w.startswith("ttl") and w[3:].isdigit()), 60)
     flags = 0x8180
