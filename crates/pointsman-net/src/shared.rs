@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) questions: Tasks,
     /// What became of queries of clients.
     pub(crate) dns: Counts,
+    /// A query that nobody could answer is told now and then.
+    pub(crate) dns_failures: Seldom,
     /// Those that wait for answers.
     pub(crate) dns_waits: Arc<Waits>,
     /// Connections by which they come.
@@ -148,6 +150,7 @@ impl Shared {
             requests: Arc::default(),
             questions: Tasks::new(),
             dns: Counts::default(),
+            dns_failures: Seldom::default(),
             dns_waits: Arc::default(),
             dns_streams: Arc::default(),
             dns_rates: Rates::default(),

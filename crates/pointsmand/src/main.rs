@@ -315,6 +315,12 @@ async fn serve(
         }
     };
     if !drained {
+        let counters = app.plane.counters();
+        let live = counters.begun.saturating_sub(counters.ended);
+        tracing::warn!(
+            live,
+            "the grace is over: flows that did not end are ended now"
+        );
         app.plane.stop_now().await;
     }
     tasks.stop(Duration::from_millis(500)).await;

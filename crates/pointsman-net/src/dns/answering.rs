@@ -345,8 +345,15 @@ impl Asking {
         let Ok(query) = parse_query(&self.message) else {
             return;
         };
-        let limit = room(&query, self.network);
-        write_heard(&query, &heard, Instant::now(), limit, out);
+        let (limit, now) = (room(&query, self.network), Instant::now());
+        write_heard(&query, &heard, now, limit, out);
+        if let Heard::Failed(failure) = &heard
+            && self.ways.shared().dns_failures.is_due(now)
+        {
+            // No name is said: the log is not for what people ask.
+            let why = &*failure.why;
+            tracing::warn!(%why, "a query got no answer (told once a minute; `diagnostics` counts them)");
+        }
         self.ways.shared().dns.count(match heard {
             Heard::Told(_) => Became::Asked,
             Heard::Failed(_) => Became::Failed,

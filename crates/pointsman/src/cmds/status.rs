@@ -47,11 +47,10 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             out.line(format_args!("  {}", described(outbound)))?;
         }
         if status.rule_sets > 0 {
-            let fetched = status.lists.len();
-            out.line(format_args!(
-                "rule sets: {}, {fetched} of them fetched",
-                status.rule_sets
-            ))?;
+            out.line(match status.lists.len() {
+                0 => format!("rule sets: {}", status.rule_sets),
+                by_url => format!("rule sets: {}, {by_url} of them by `url`", status.rule_sets),
+            })?;
         }
         for list in &status.lists {
             let told = fetched(list, now());

@@ -9,7 +9,9 @@ use pointsman_net::record::chain;
 pub(super) fn told(error: &ApplyError) -> String {
     let said = chain(error);
     let hint = match error {
-        ApplyError::Bind { source, .. } => of_listening(source),
+        ApplyError::Bind {
+            source, address, ..
+        } => of_listening(source, address.is_udp()),
         ApplyError::Lacks { .. }
         | ApplyError::Log { .. }
         | ApplyError::Spec(_)
@@ -21,8 +23,11 @@ pub(super) fn told(error: &ApplyError) -> String {
     }
 }
 
-fn of_listening(error: &Error) -> Option<&'static str> {
+fn of_listening(error: &Error, is_udp: bool) -> Option<&'static str> {
     match error.kind() {
+        ErrorKind::AddrInUse if is_udp => {
+            Some("another program listens there (`ss -lunp` shows which), or another Pointsman")
+        }
         ErrorKind::AddrInUse => {
             Some("another program listens there (`ss -ltnp` shows which), or another Pointsman")
         }

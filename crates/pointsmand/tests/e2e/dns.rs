@@ -422,6 +422,9 @@ fn what_is_not_there_holds_as_the_zone_says_and_failures_say_why() {
         assert_eq!(told(&reply).0, status, "{reply}");
         assert!(reply.contains(why), "{reply}");
     }
+    let log = world.daemon.log();
+    assert!(log.contains("a query got no answer"), "{log}");
+    assert!(!log.contains("servfail.test"), "{log}");
     // A server that does not know EDNS is asked without.
     world.check("noedns.test A", "NOERROR", &["A 10.0.0.1"]);
     assert_eq!(world.far.all().len(), 0);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::daemon::{Daemon, eventually};
+use crate::daemon::{Daemon, Start, eventually};
 use crate::nameserver::{Mood, NameServer};
 
 /// A daemon with that forward, named `games`.
@@ -224,13 +224,23 @@ impl Drop for Iperf {
 #[test]
 fn iperf_measures_both_directions() {
     let iperf = Iperf::start();
-    let port = nobody().port();
-    let daemon = Daemon::native(&format!(
-        "version: 1\nforwards:\n\
-         \x20 games: {{ listen: \"udp://127.0.0.1:{port}\", targets: [{{ name: g, address: \"udp://{0}\" }}] }}\n\
-         \x20 steers: {{ listen: \"tcp://127.0.0.1:{port}\", targets: [{{ name: g, address: \"tcp://{0}\" }}] }}\n",
-        iperf.1
-    ));
+    let begin = |port: u16| {
+        let text = format!(
+            "version: 1\nforwards:\n\
+             \x20 games: {{ listen: \"udp://127.0.0.1:{port}\", targets: [{{ name: g, address: \"udp://{0}\" }}] }}\n\
+             \x20 steers: {{ listen: \"tcp://127.0.0.1:{port}\", targets: [{{ name: g, address: \"tcp://{0}\" }}] }}\n",
+            iperf.1
+        );
+        let daemon = Daemon::try_start(&Start {
+            files: vec![("pointsman.yaml", text)],
+            config: "pointsman.yaml",
+            ..Start::default()
+        });
+        daemon.ok().map(|daemon| (port, daemon))
+    };
+    // A port that is free by datagram may be some client's own over TCP.
+    let mut ports = (0..5).map(|_| nobody().port());
+    let (port, daemon) = ports.find_map(begin).expect("a port that is free for both");
     for direction in [None, Some("--reverse")] {
         let output = Command::new("iperf3")
             .args([

@@ -165,7 +165,7 @@ fn a_list_is_fetched_refreshed_and_kept() {
     assert!(status["lists"][0]["next_ms"].as_u64() > Some(0), "{status}");
     let shown = String::from_utf8(daemon.client(&["status"]).stdout).unwrap();
     assert!(
-        shown.contains("rule sets: 1, 1 of them fetched\n  ads: 1 entry, fetched "),
+        shown.contains("rule sets: 1, 1 of them by `url`\n  ads: 1 entry, fetched "),
         "{shown}"
     );
 
