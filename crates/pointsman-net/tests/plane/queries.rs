@@ -216,8 +216,8 @@ async fn replies_that_nobody_reads_are_not_written() {
         sleep(Duration::from_millis(20)).await;
         most = most.max(resident().saturating_sub(before));
     }
-    // It was 240 MB.
-    assert!(most < 60_000_000, "{most}");
+    // It was 240 MB. Others of this process take some, too.
+    assert!(most < 120_000_000, "{most}");
     // Whoever reads gets all of them.
     for _ in 0..100 {
         assert!(
