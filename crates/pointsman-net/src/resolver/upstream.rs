@@ -14,6 +14,7 @@ use super::heard::Heard;
 use super::list::List;
 use super::question::{QuestionView, WireQuestion};
 use super::station::Station;
+use super::system::SystemFiles;
 use crate::lookup::Transport;
 
 /// No answer holds for longer than a day.
@@ -59,14 +60,7 @@ impl Upstream {
             true => Some(self.station.system.last_known()?),
             false => None,
         };
-        let asker = Asker::new(
-            &self.station,
-            &self.list,
-            files.as_deref(),
-            LONGEST,
-            transport,
-        );
-        asker.known(question, now)
+        self.asker(files.as_deref(), transport).known(question, now)
     }
 
     /// What is known, else what the servers say. Dropping it gives the question up for oneself alone.
@@ -78,13 +72,7 @@ impl Upstream {
             },
             false => None,
         };
-        let asker = Asker::new(
-            &self.station,
-            &self.list,
-            files.as_deref(),
-            LONGEST,
-            transport,
-        );
+        let asker = self.asker(files.as_deref(), transport);
         let asker = match files {
             // Its files say how patient one is.
             Some(_) => asker,
@@ -96,5 +84,9 @@ impl Upstream {
             Ok(_place) => asker.ask(question, until).await,
             Err(why) => Heard::failed(why),
         }
+    }
+
+    fn asker<'a>(&'a self, files: Option<&SystemFiles>, transport: &'a dyn Transport) -> Asker<'a> {
+        Asker::new(&self.station, &self.list, files, LONGEST, transport)
     }
 }

@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pointsman_policy::geo::GeoDatabases;
-use pointsman_policy::line::Scope;
-use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, SetId, each_node};
+use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, each_node};
 use pointsman_policy::zone::Zones;
 use pointsman_policy::{Condition, Node as PolicyNode, OutboundId, Policy};
 
 use super::list_files::plain_keys;
-use super::rule_sets::RuleSets;
+use super::rule_sets::{NativeScope, RuleSets};
 use super::{first_line, given, named};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, Span, nearest};
@@ -226,7 +225,11 @@ impl Lowerer<'_> {
         };
         let lists = RuleLists {
             outbound: &find,
-            scope: self,
+            scope: &NativeScope {
+                rule_sets: self.rule_sets,
+                databases: self.databases,
+                ip_rules_resolve: self.written.ip_rules_resolve,
+            },
             sets: &self.rule_sets.sets,
         };
         let mut own = problems.apart();
@@ -238,25 +241,6 @@ impl Lowerer<'_> {
         let failed = own.has_errors();
         problems.absorb(own);
         (!failed).then_some(body)
-    }
-}
-
-impl Scope for Lowerer<'_> {
-    fn rule_set(&self, name: &str) -> Option<SetId> {
-        let at = self.rule_sets.names.iter().position(|n| &**n == name)?;
-        u32::try_from(at).ok().map(SetId)
-    }
-    fn rule_sets(&self) -> Vec<&str> {
-        self.rule_sets.names.iter().map(|name| &**name).collect()
-    }
-    fn has_country_db(&self) -> bool {
-        self.databases.has_country()
-    }
-    fn has_asn_db(&self) -> bool {
-        self.databases.has_asn()
-    }
-    fn ip_rules_resolve(&self) -> bool {
-        self.written.ip_rules_resolve
     }
 }
 

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pointsman_policy::condition::DomainTest;
-use pointsman_policy::line::Scope;
-use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, Rule, SetId};
+use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, Rule};
 use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy, Prefix};
 
 use super::dns::{Dns, ServerKeys};
 use super::following::{self, Context, Used, leads_to};
 use super::list_files::plain_keys;
 use super::query_checks;
+use super::rule_sets::NativeScope;
 use super::{allow, given, named};
 use crate::forward::origin;
 use crate::name_server::{Ends, door};
@@ -184,7 +184,11 @@ fn of_list(
     let find = |name: &str, span: &Span, problems: &mut Problems| find(table, name, span, problems);
     let lists = RuleLists {
         outbound: &find,
-        scope: context,
+        scope: &NativeScope {
+            rule_sets: context.rule_sets,
+            databases: context.databases,
+            ip_rules_resolve: false,
+        },
         sets: &context.rule_sets.sets,
     };
     let mut own = problems.apart();
@@ -365,28 +369,5 @@ fn read_limits(node: &Node, problems: &mut Problems) -> DnsLimits {
         client_rate: u32::try_from(rate).unwrap_or(usual.client_rate),
         streams,
         stream_idle: idle.unwrap_or(usual.stream_idle),
-    }
-}
-
-impl Scope for Context<'_> {
-    fn rule_set(&self, name: &str) -> Option<SetId> {
-        let at = self
-            .rule_sets
-            .names
-            .iter()
-            .position(|known| &**known == name)?;
-        u32::try_from(at).ok().map(SetId)
-    }
-    fn rule_sets(&self) -> Vec<&str> {
-        self.rule_sets.names.iter().map(|name| &**name).collect()
-    }
-    fn has_country_db(&self) -> bool {
-        self.databases.has_country()
-    }
-    fn has_asn_db(&self) -> bool {
-        self.databases.has_asn()
-    }
-    fn ip_rules_resolve(&self) -> bool {
-        false
     }
 }

@@ -30,6 +30,33 @@ pub(super) struct RuleSets {
     pub(super) names: Vec<Arc<str>>,
 }
 
+/// What the rules of a native file may name.
+pub(super) struct NativeScope<'a> {
+    pub(super) rule_sets: &'a RuleSets,
+    pub(super) databases: &'a GeoDatabases,
+    pub(super) ip_rules_resolve: bool,
+}
+
+impl Scope for NativeScope<'_> {
+    fn rule_set(&self, name: &str) -> Option<SetId> {
+        let mut names = self.rule_sets.names.iter();
+        let at = names.position(|known| &**known == name)?;
+        u32::try_from(at).ok().map(SetId)
+    }
+    fn rule_sets(&self) -> Vec<&str> {
+        self.rule_sets.names.iter().map(|name| &**name).collect()
+    }
+    fn has_country_db(&self) -> bool {
+        self.databases.has_country()
+    }
+    fn has_asn_db(&self) -> bool {
+        self.databases.has_asn()
+    }
+    fn ip_rules_resolve(&self) -> bool {
+        self.ip_rules_resolve
+    }
+}
+
 /// What the entries of a list are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum EntryKind {
