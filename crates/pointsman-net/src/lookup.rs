@@ -255,6 +255,9 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// Who owns questions: not those who ask them.
     fn questions(&self) -> &Tasks;
 
+    /// Who owns connections to name servers.
+    fn connections(&self) -> &Tasks;
+
     /// The same, for a question that may outlive whoever asks it, and what that needs itself.
     fn share(&self) -> Arc<dyn Transport>;
 }

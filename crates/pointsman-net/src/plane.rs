@@ -229,7 +229,7 @@ impl<S> Plane<S> {
         self.close_listeners().await;
         // Flows under way may have to ask yet.
         let ended = self.tasks.stop(grace).await;
-        self.shared.questions.stop(Duration::ZERO).await;
+        self.end_questions().await;
         ended
     }
 
@@ -239,9 +239,18 @@ impl<S> Plane<S> {
         for flow in self.shared.flows.live() {
             flow.close(Closed::Shutdown);
         }
-        self.shared.questions.stop(Duration::ZERO).await;
+        self.end_questions().await;
         // Long enough for resets to be sent and records to be written.
         self.tasks.stop(Duration::from_millis(500)).await;
+    }
+
+    async fn end_questions(&self) {
+        self.shared.questions.stop(Duration::ZERO).await;
+        // Long enough to tell name servers that nobody asks any more.
+        self.shared
+            .connections
+            .stop(Duration::from_millis(200))
+            .await;
     }
 
     /// Ends the threads. Blocks for some 100 ms; not for a thread that runs a runtime.

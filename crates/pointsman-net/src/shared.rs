@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) requests: Arc<Requests>,
     /// Questions to name servers.
     pub(crate) questions: Tasks,
+    /// Connections to name servers, which several questions use.
+    pub(crate) connections: Tasks,
     /// What became of queries of clients.
     pub(crate) dns: Counts,
     /// A query that nobody could answer is told now and then.
@@ -149,6 +151,7 @@ impl Shared {
             pipes: PipePool::default(),
             requests: Arc::default(),
             questions: Tasks::new(),
+            connections: Tasks::new(),
             dns: Counts::default(),
             dns_failures: Seldom::default(),
             dns_waits: Arc::default(),

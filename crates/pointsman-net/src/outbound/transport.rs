@@ -122,6 +122,10 @@ impl Transport for Ways {
         &self.shared.questions
     }
 
+    fn connections(&self) -> &Tasks {
+        &self.shared.connections
+    }
+
     fn behalf(&self) -> Behalf {
         self.behalf
     }

@@ -197,8 +197,7 @@ impl Asking {
         // Whoever was asked late had no time to answer.
         let had_time = begun.elapsed() < PASS_BY;
         let ask = |at: &usize| {
-            let server = &servers[*at];
-            let asked = (server, &self.question);
+            let asked = (&servers[*at], &upstreams.lines[*at], &self.question);
             exchange::ask(asked, &*self.transport, until, datagrams, &seat)
         };
         let heard = |at: &usize, sound| {

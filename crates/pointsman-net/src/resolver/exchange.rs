@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use pointsman_spec::address::Uplink;
 use pointsman_spec::resolver::{NameServer, Place};
 use tokio::time::{Instant, sleep_until};
 
-use super::message::{self, Refusal, Said};
+use super::line::{Errand, Line};
+use super::message::{self, Said};
 use super::question::WireQuestion;
 use super::sockets::Seat;
 use crate::lookup::Transport;
-use crate::stream::Stream;
 
 /// The pause after the first datagram that a server is sent; the answers to all are heard until the end.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -28,7 +29,7 @@ const MAX_DATAGRAM: usize = 4096;
 /// Asks one server, over UDP by so many datagrams where there are sockets for them; past `until` nobody waits for the
 /// answer.
 pub(super) async fn ask(
-    (server, question): (&NameServer, &WireQuestion),
+    (server, line, question): (&NameServer, &Arc<Line>, &WireQuestion),
     transport: &dyn Transport,
     until: Instant,
     datagrams: usize,
@@ -36,6 +37,8 @@ pub(super) async fn ask(
 ) -> Said {
     let mut exchange = Exchange {
         id: random_id(),
+        server,
+        line,
         question,
         query: Vec::new(),
         transport,
@@ -44,12 +47,12 @@ pub(super) async fn ask(
         seat,
     };
     exchange.query = message::query(exchange.id, question, question.is_with_edns());
-    let said = exchange.with(server).await;
+    let said = exchange.run().await;
     if !(question.is_with_edns() && said.is_of_the_query()) {
         return said;
     }
     exchange.query = message::query(exchange.id, question, false);
-    exchange.with(server).await
+    exchange.run().await
 }
 
 /// Unpredictable to whoever is not on the way; the source port is the kernel's.
@@ -61,6 +64,8 @@ fn random_id() -> u16 {
 
 struct Exchange<'a> {
     id: u16,
+    server: &'a NameServer,
+    line: &'a Arc<Line>,
     question: &'a WireQuestion,
     query: Vec<u8>,
     transport: &'a dyn Transport,
@@ -70,11 +75,9 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn with(&self, server: &NameServer) -> Said {
-        match server {
-            NameServer::NotYet(why) => Said::Unreached(why.clone()),
-            NameServer::System => Said::Unreached("the system's servers are not known".into()),
-            NameServer::Tcp(place) => self.by_tcp(place).await,
+    async fn run(&self) -> Said {
+        match self.server {
+            NameServer::NotYet(_) | NameServer::System | NameServer::Tcp(_) => self.by_line().await,
             NameServer::Udp(place) => {
                 let uplink = match place.via {
                     Some(via) => self.transport.datagrams(via),
@@ -82,11 +85,11 @@ impl Exchange<'_> {
                 };
                 match uplink {
                     Some(uplink) => match self.by_udp(place, &uplink).await {
-                        Said::Truncated => self.by_tcp(place).await,
+                        Said::Truncated => self.by_line().await,
                         answer => answer,
                     },
                     // A proxy takes streams.
-                    None => self.by_tcp(place).await,
+                    None => self.by_line().await,
                 }
             }
         }
@@ -159,60 +162,17 @@ impl Exchange<'_> {
         }
     }
 
-    async fn by_tcp(&self, place: &Place) -> Said {
-        let stream = match self.open(place).await {
-            Ok(stream) => stream,
-            Err(why) => return Said::Unreached(why),
+    /// Over TCP, by a connection that others use, too.
+    async fn by_line(&self) -> Said {
+        let errand = Errand {
+            server: self.server,
+            question: self.question,
+            query: &self.query,
+            transport: self.transport,
+            until: self.until,
+            is_within: self.seat.is_within_another(),
         };
-        match self.stream(stream).await {
-            Ok(answer) => answer,
-            Err(why) => Said::Failed(Refusal::from(why)),
-        }
-    }
-
-    async fn open(&self, place: &Place) -> Result<Stream, String> {
-        // Whoever waits gives up first, and takes it for silence.
-        let limit = self.until.saturating_duration_since(Instant::now()) + Duration::from_secs(1);
-        let leads_away = |via| self.transport.datagrams(via).is_none();
-        let address = match place.via {
-            Some(via) if leads_away(via) => place.address,
-            Some(_) | None => scoped(place).map_err(|error| error.to_string())?,
-        };
-        self.transport.stream(place.via, address, limit).await
-    }
-
-    async fn stream(&self, mut stream: Stream) -> Result<Said, String> {
-        // RFC 1035, 4.2.2: two bytes of length, in one write with the message.
-        let length = u16::try_from(self.query.len())
-            .unwrap_or(u16::MAX)
-            .to_be_bytes();
-        let framed = [&length[..], &self.query].concat();
-        stream
-            .write_all(&framed)
-            .await
-            .map_err(|error| error.to_string())?;
-        let mut bytes = Vec::new();
-        loop {
-            if let Some((length, rest)) = bytes.split_first_chunk::<2>() {
-                let length = usize::from(u16::from_be_bytes(*length));
-                if rest.len() >= length {
-                    return match self.read(&rest[..length]) {
-                        Some(Said::Truncated) => Err("cut short over TCP".into()),
-                        Some(answer) => Ok(answer),
-                        None => Err("an answer to another question".into()),
-                    };
-                }
-            }
-            // The longest message, and its length.
-            let room = (2 + usize::from(u16::MAX)).saturating_sub(bytes.len());
-            let count = stream
-                .read_some(&mut bytes, room)
-                .await
-                .map_err(|error| error.to_string())?;
-            if count == 0 {
-                return Err("closed without an answer".into());
-            }
-        }
+        self.line.ask(&errand).await
     }
 
     fn read(&self, bytes: &[u8]) -> Option<Said> {
@@ -221,7 +181,7 @@ impl Exchange<'_> {
 }
 
 /// The address with the number of the interface that it is on: interfaces come and go, so it is asked for each time.
-fn scoped(place: &Place) -> io::Result<SocketAddr> {
+pub(super) fn scoped(place: &Place) -> io::Result<SocketAddr> {
     match (&place.interface, place.address) {
         (Some(interface), SocketAddr::V6(address)) => {
             let index = pointsman_os::socket::interface_index(interface)?;

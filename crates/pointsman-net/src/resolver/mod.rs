@@ -10,6 +10,7 @@ mod cache;
 mod exchange;
 mod families;
 mod heard;
+mod line;
 mod list;
 mod look_up;
 mod message;

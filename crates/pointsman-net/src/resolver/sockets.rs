@@ -130,6 +130,11 @@ impl Sockets {
 }
 
 impl Seat<'_> {
+    /// Whether another question stands on the one that has it.
+    pub(super) fn is_within_another(&self) -> bool {
+        self._taken.is_none()
+    }
+
     /// A socket more than one for each server, where half of all are free: what is sent again is worth less than what
     /// somebody else asks.
     pub(super) fn more(&self) -> Option<More> {

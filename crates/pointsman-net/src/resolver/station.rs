@@ -7,13 +7,18 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use super::cache::{Cache, UpstreamId};
+use super::line::Line;
 use super::questions::Questions;
 use super::sockets::Sockets;
 use super::system::System;
 use super::turns::Silences;
 use super::way::Reached;
+
+/// How long a connection may rest: servers close theirs after 10 to 60 s.
+const REUSE: Duration = Duration::from_secs(30);
 
 /// What resolvers share, over all generations.
 #[derive(Debug, Default)]
@@ -24,6 +29,7 @@ pub struct Station {
     pub(super) silences: Silences,
     pub(super) sockets: Sockets,
     upstreams: Mutex<HashMap<Arc<[Reached]>, Weak<Upstreams>>>,
+    lines: Mutex<HashMap<Reached, Weak<Line>>>,
     next: AtomicU64,
 }
 
@@ -32,6 +38,8 @@ pub struct Station {
 pub(super) struct Upstreams {
     pub(super) asked: UpstreamId,
     pub(super) all: Arc<[Reached]>,
+    /// ... by these connections.
+    pub(super) lines: Box<[Arc<Line>]>,
     station: Weak<Station>,
 }
 
@@ -62,10 +70,25 @@ impl Station {
         let upstreams = Arc::new(Upstreams {
             asked: self.next.fetch_add(1, Ordering::Relaxed),
             all: all.into(),
+            lines: all.iter().map(|reached| self.line(reached)).collect(),
             station: Arc::downgrade(self),
         });
         table.insert(Arc::clone(&upstreams.all), Arc::downgrade(&upstreams));
         upstreams
+    }
+
+    /// The connections to that server by that way, whoever else asks it.
+    fn line(&self, reached: &Reached) -> Arc<Line> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lines.get(reached).and_then(Weak::upgrade) {
+            return known;
+        }
+        if lines.len() == lines.capacity() {
+            lines.retain(|_, line| line.strong_count() > 0);
+        }
+        let line = Arc::new(Line::new(reached.clone(), REUSE));
+        lines.insert(reached.clone(), Arc::downgrade(&line));
+        line
     }
 
     /// All that is known of servers that are defined so, whatever was selected on the way.

@@ -55,6 +55,10 @@ impl Transport for From {
         &self.tasks
     }
 
+    fn connections(&self) -> &Tasks {
+        &self.tasks
+    }
+
     fn share(&self) -> Arc<dyn Transport> {
         Arc::new(self.clone())
     }
