@@ -1,6 +1,6 @@
 //! `test` and `ci`: what the README and `.ci/run` call.
 
-use std::io::{BufRead as _, BufReader};
+use std::cell::RefCell;
 use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::command::command;
 use crate::tally::Tally;
-use crate::{debian, docs, package, size, tidy};
+use crate::{debian, docs, package, silence, size, tidy};
 
 /// Debian packages that the tests drive, and a file that each brings.
 const PACKAGES: &[(&str, &str)] = &[
@@ -46,6 +46,10 @@ pub(crate) fn test(chosen: &[String]) -> anyhow::Result<ExitCode> {
     if chosen.is_empty() {
         words.push("--workspace");
     }
+    // Builds say nothing on standard output, for as long as they take. What does not build is told by the run, too.
+    let mut built = words.clone();
+    built.push("--no-run");
+    let _told_again = command("cargo", &built);
     println!("+ cargo {}", words.join(" "));
     let mut tests = std::process::Command::new("cargo")
         .args(words)
@@ -54,16 +58,18 @@ pub(crate) fn test(chosen: &[String]) -> anyhow::Result<ExitCode> {
         .stdout(Stdio::piped())
         .spawn()
         .context("`cargo` cannot be run")?;
-    let mut tally = Tally::default();
     let output = tests.stdout.take().context("no output")?;
-    for line in BufReader::new(output).split(b'\n') {
+    let tally = RefCell::new(Tally::default());
+    let hear = |line: &[u8]| {
         // Tests may print what is no UTF-8.
-        let line = line?;
-        let line = String::from_utf8_lossy(&line);
-        if tally.line(&line) {
+        let line = String::from_utf8_lossy(line);
+        if tally.borrow_mut().line(&line) {
             println!("{line}");
         }
-    }
+    };
+    let silent = || println!("{}", tally.borrow_mut().silent(silence::LONGEST));
+    silence::lines(output, tests.id(), silence::LONGEST, hear, silent)?;
+    let tally = tally.into_inner();
     let status = tests.wait()?;
     println!("{}", tally.summary(began.elapsed(), status.success()));
     Ok(match status.success() {

@@ -14,6 +14,7 @@ mod command;
 mod debian;
 mod docs;
 mod package;
+mod silence;
 mod size;
 mod tally;
 mod tidy;

@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     /// Tests that were skipped, wholly or in part, and why.
     skipped: Vec<(String, String)>,
     failures: Vec<String>,
+    /// Tests of the binary whose output is being read that have run for long and not ended.
+    running: Vec<String>,
     /// Of the test binary whose output is being read.
     place: Place,
     /// How many of the last of `skipped` said so themselves: their runner counts them as passed.
@@ -61,14 +63,36 @@ impl Tally {
         true
     }
 
-    /// `test NAME ... ignored, WHY` and `test NAME ... FAILED`.
+    /// The binary whose output is being read was ended, for it said nothing for that long; what is to be told.
+    pub(crate) fn silent(&mut self, longest: Duration) -> String {
+        let silence = format!("ended after {} of silence", spell(longest));
+        self.failed += 1;
+        self.place = Place::Outside;
+        self.skipped_here = 0;
+        match std::mem::take(&mut self.running) {
+            none if none.is_empty() => {
+                self.failures.push(format!("a test binary, {silence}"));
+            }
+            running => {
+                let named = running.iter().map(|name| format!("{name}, {silence}"));
+                self.failures.extend(named);
+            }
+        }
+        format!("a test binary is {silence}")
+    }
+
+    /// `test NAME ... ignored, WHY`, `test NAME ... FAILED`, and `test NAME has been running for over 60 seconds`.
     fn verdict(&mut self, line: &str) {
-        let Some((name, verdict)) = line
-            .strip_prefix("test ")
-            .and_then(|rest| rest.rsplit_once(" ... "))
-        else {
+        let Some(test) = line.strip_prefix("test ") else {
             return;
         };
+        if let Some((name, _)) = test.split_once(" has been running for over ") {
+            self.running.push(name.to_owned());
+        }
+        let Some((name, verdict)) = test.rsplit_once(" ... ") else {
+            return;
+        };
+        self.running.retain(|running| running != name);
         if verdict == "FAILED" {
             self.failures.push(name.to_owned());
         } else if let Some(why) = verdict.strip_prefix("ignored") {
@@ -90,6 +114,7 @@ impl Tally {
         self.passed += count("passed").saturating_sub(self.skipped_here as u64);
         self.failed += count("failed");
         self.skipped_here = 0;
+        self.running.clear();
         self.place = Place::Outside;
     }
 
@@ -202,6 +227,28 @@ mod tests {
                 "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             ],
             "failed: a\n1 passed, 1 failed, 0 skipped, in 1 min 15 s",
+        );
+    }
+
+    #[test]
+    fn what_was_ended_for_its_silence_is_named() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 3 tests",
+            "test a ... ok",
+            "test b has been running for over 60 seconds",
+            "test c has been running for over 60 seconds",
+            "test b ... ok",
+        ] {
+            assert!(tally.line(line));
+        }
+        assert_eq!(
+            tally.silent(Duration::from_secs(300)),
+            "a test binary is ended after 5 min 0 s of silence"
+        );
+        assert_eq!(
+            tally.summary(Duration::from_secs(75), false),
+            "failed: c, ended after 5 min 0 s of silence\n0 passed, 1 failed, 0 skipped, in 1 min 15 s"
         );
     }
 

@@ -1,5 +1,6 @@
 //! Forwards of UDP, by `dig`, `iperf3` and sockets of our own: targets that are there and that are not, reloads, one way.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, Start, eventually};
 use crate::nameserver::{Mood, NameServer};
+use crate::origin;
 
 /// A daemon with that forward, named `games`.
 fn games(keys: &str) -> Daemon {
@@ -195,22 +197,37 @@ struct Iperf(Child, SocketAddr);
 
 impl Iperf {
     fn start() -> Self {
-        let at = nobody();
+        // A port that is free now may be another's a moment later: whoever then listens there is no iperf3.
+        let started = (0..5).find_map(|_| Self::start_at(origin::nobody()));
+        started.expect("a port that iperf3 can have")
+    }
+
+    fn start_at(at: SocketAddr) -> Option<Self> {
         let child = Command::new("iperf3")
-            .args([
-                "--server",
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                &at.port().to_string(),
-            ])
-            .stdout(Stdio::null())
+            .args(["--server", "--forceflush", "--bind", "127.0.0.1"])
+            .args(["--port", &at.port().to_string()])
+            .stdout(Stdio::piped())
             .spawn()
             .expect("iperf3 is installed (./test installs what the tests need)");
-        eventually("iperf3 listens", || {
-            std::net::TcpStream::connect(at).is_ok()
-        });
-        Self(child, at)
+        let mut iperf = Self(child, at);
+        let output = iperf.0.stdout.take().unwrap();
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let listens = lines.any(|line| line.contains("Server listening"));
+        // What it prints later is read, or it would wait for that.
+        std::thread::spawn(move || lines.count());
+        listens.then_some(iperf)
+    }
+
+    /// What a client measures that goes by `port`, as iperf3 tells it. It is not waited for for ever: iperf3 itself waits
+    /// for whoever does not answer.
+    fn measured(port: u16, words: &[&str]) -> serde_json::Value {
+        let output = Command::new("timeout")
+            .args(["60", "iperf3", "--client", "127.0.0.1", "--udp", "--json"])
+            .args(["--port", &port.to_string()])
+            .args(words)
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
 }
 
@@ -221,12 +238,11 @@ impl Drop for Iperf {
     }
 }
 
-#[test]
-fn iperf_measures_both_directions() {
-    let iperf = Iperf::start();
+/// A daemon with forwards to that server on one port: of UDP, and of the connection by which iperf3 steers.
+fn before(iperf: &Iperf, keys: &str) -> (u16, Daemon) {
     let begin = |port: u16| {
         let text = format!(
-            "version: 1\nforwards:\n\
+            "version: 1\n{keys}forwards:\n\
              \x20 games: {{ listen: \"udp://127.0.0.1:{port}\", targets: [{{ name: g, address: \"udp://{0}\" }}] }}\n\
              \x20 steers: {{ listen: \"tcp://127.0.0.1:{port}\", targets: [{{ name: g, address: \"tcp://{0}\" }}] }}\n",
             iperf.1
@@ -240,29 +256,17 @@ fn iperf_measures_both_directions() {
     };
     // A port that is free by datagram may be some client's own over TCP.
     let mut ports = (0..5).map(|_| nobody().port());
-    let (port, daemon) = ports.find_map(begin).expect("a port that is free for both");
+    ports.find_map(begin).expect("a port that is free for both")
+}
+
+#[test]
+fn iperf_measures_both_directions() {
+    let iperf = Iperf::start();
+    let (port, daemon) = before(&iperf, "");
     for direction in [None, Some("--reverse")] {
-        let output = Command::new("iperf3")
-            .args([
-                "--client",
-                "127.0.0.1",
-                "--port",
-                &port.to_string(),
-                "--udp",
-            ])
-            .args([
-                "--bitrate",
-                "5M",
-                "--length",
-                "1200",
-                "--time",
-                "2",
-                "--json",
-            ])
-            .args(direction)
-            .output()
-            .unwrap();
-        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mut words = vec!["--bitrate", "5M", "--length", "1200", "--time", "2"];
+        words.extend(direction);
+        let told = Iperf::measured(port, &words);
         let sum = &told["end"]["sum"];
         let (packets, lost) = (sum["packets"].as_f64(), sum["lost_packets"].as_f64());
         assert!(packets.unwrap_or(0.0) > 500.0, "{direction:?}: {told}");
@@ -278,22 +282,23 @@ fn iperf_measures_both_directions() {
 #[test]
 fn a_server_that_alone_speaks_keeps_its_flow_and_silence_closes_the_socket() {
     let iperf = Iperf::start();
-    let port = nobody().port();
-    let daemon = Daemon::native(&format!(
-        "version: 1\nudp: {{ idle: 2s }}\nforwards:\n\
-         \x20 games: {{ listen: \"udp://127.0.0.1:{port}\", targets: [{{ name: g, address: \"udp://{0}\" }}] }}\n\
-         \x20 steers: {{ listen: \"tcp://127.0.0.1:{port}\", targets: [{{ name: g, address: \"tcp://{0}\" }}] }}\n",
-        iperf.1
-    ));
+    let (port, daemon) = before(&iperf, "udp: { idle: 2s }\n");
     let descriptors = daemon.descriptors_at_rest();
     // For three times as long as silence may last.
-    let output = Command::new("iperf3")
-        .args(["--client", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--udp", "--reverse", "--bitrate", "2M", "--length", "1000"])
-        .args(["--time", "6", "--interval", "1", "--json"])
-        .output()
-        .unwrap();
-    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = Iperf::measured(
+        port,
+        &[
+            "--reverse",
+            "--bitrate",
+            "2M",
+            "--length",
+            "1000",
+            "--time",
+            "6",
+            "--interval",
+            "1",
+        ],
+    );
     let intervals = told["intervals"].as_array().unwrap();
     let full = intervals.iter().filter(|it| {
         let sum = &it["sum"];
