@@ -23,6 +23,9 @@ pub struct Explanation {
     /// The hops of the chain that it goes through, first the one that is dialled; absent where it is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hops: Vec<String>,
+    /// Who is asked for the name that it goes to, where that is looked up here and the configuration says by whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_up: Option<LookUp>,
     /// The facts that were asked for, in order: `sniff`, `resolve`, `owner`, `country`, `local`, `verdict`.
     pub asked: Vec<String>,
     /// For app and domain rules alone.
@@ -43,6 +46,22 @@ pub struct Explanation {
     /// What was not said and could change the answer, in sentences: described flows alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
+}
+
+/// Who is asked for a name, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookUp {
+    /// The name.
+    pub name: String,
+    /// The upstream as it is named, where it has a name.
+    pub upstream: Option<String>,
+    /// Its servers, each with the way to it; empty where nobody is asked.
+    pub servers: Vec<String>,
+    /// One sentence.
+    pub reason: String,
+    /// The rule for queries that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
 }
 
 /// The flow that is explained. What nobody said or asked is not there.

@@ -54,6 +54,7 @@ fn explanation() -> Explanation {
             }),
         ],
         hops: vec![],
+        look_up: None,
         asked: vec!["sniff".into()],
         app_domain: None,
         generation: None,

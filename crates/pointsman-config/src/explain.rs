@@ -4,6 +4,7 @@
 //! decides nothing, except what a group's selection and a flow's transport make of an outbound.
 
 mod above;
+mod asked;
 mod decided;
 mod looked_into;
 mod names;
@@ -23,6 +24,7 @@ use pointsman_policy::refused::{Refused, Refuser};
 use pointsman_policy::{Matched, OutboundId, Policy, explain, guard};
 
 pub use self::above::{Above, way};
+pub use self::asked::{asked, tell_look_up};
 pub use self::decided::{Decided, LookedInto};
 pub use self::names::name;
 pub use self::ways::hint_of_groups;
@@ -208,6 +210,7 @@ pub fn render(view: &View<'_>) -> Explanation {
         rule,
         trace: trace_lines(view, above),
         hops: Vec::new(),
+        look_up: None,
         reason,
         asked: view
             .asked

@@ -52,11 +52,6 @@ impl Ends {
         self.end(name, DnsEnd::Ask(self.upstreams.len() - 1))
     }
 
-    /// The number of an upstream among those who may be asked.
-    pub(crate) fn upstream(&self, name: &str) -> Option<usize> {
-        self.upstreams.iter().position(|known| *known.name == *name)
-    }
-
     /// Names with fixed addresses: exact, or with all names below (`true`).
     pub(crate) fn with_hosts(&mut self, hosts: &[(Domain, bool, IpAddr)]) {
         self.hosts = hosts.to_vec();

@@ -18,6 +18,7 @@ use pointsman_policy::model::{Body, Origin, OutboundInfo};
 use pointsman_policy::set::Key;
 use pointsman_policy::{OutboundId, Policy, Prefix};
 pub use pointsman_spec::address::{Endpoint, Families, Server, Uplink};
+pub use pointsman_spec::asks::AskSpec;
 pub use pointsman_spec::dns::{DnsEnd, DnsLimits, DnsSpec, FollowSpec, UpstreamSpec};
 pub use pointsman_spec::door::{DoorSpec, Listen};
 pub use pointsman_spec::ids::{PolicyId, ResolverId};
@@ -86,6 +87,8 @@ pub struct Setup {
     /// Resolves the names of servers and what `direct` dials by name; `None`: the system's
     /// configuration (`/etc/hosts`, `/etc/resolv.conf`).
     pub server_resolver: Option<ResolverId>,
+    /// Who is asked for the names that flows bring, beside the resolvers of inbounds.
+    pub asks: AskSpec,
     /// The DNS server, where there is one.
     pub dns: Option<DnsServer>,
     /// Where the daemon logs, and how loudly.

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use pointsman_policy::decision::{Decision, Reason, Step};
 use pointsman_policy::request::{Answer, RequestId};
-use pointsman_policy::{Action, Domain, Fact, Facts, Host, Need, Policy, Watch};
+use pointsman_policy::{Action, Domain, Fact, Facts, Host, Need, OutboundId, Policy, Watch};
+use pointsman_spec::asks::Asked;
 use tokio::time::Instant;
 
 use crate::door::Door;
@@ -121,8 +122,8 @@ impl Case {
         }
     }
 
-    /// Where it goes, for whoever opens the way.
-    pub(crate) fn destination(&self) -> Destination {
+    /// Where it goes, for whoever opens that way.
+    pub(crate) fn destination(&self, pick: &Pick) -> Destination {
         let known = self.known();
         let facts = &known.facts;
         let host = match (named(facts), facts.destination.known()) {
@@ -131,10 +132,25 @@ impl Case {
             // Every arrival brings one.
             (None, None) => Host::Address(std::net::Ipv4Addr::UNSPECIFIED.into()),
         };
+        let resolved = self.decided_alike(facts);
+        let generation = self.ways.generation();
+        let is_looked_up = matches!(host, Host::Name(_))
+            && resolved.is_empty()
+            && generation.action(pick.member) != Some(Action::Proxy);
+        let asked = match is_looked_up {
+            true => {
+                let by: Vec<OutboundId> = pick.all().collect();
+                generation
+                    .spec()
+                    .asked_by(facts, self.door.spec.resolver, &by)
+            }
+            false => Asked::default(),
+        };
         Destination {
             host,
             port: facts.port.known().copied().unwrap_or(0),
-            resolved: self.decided_alike(facts),
+            resolved,
+            asked,
         }
     }
 
@@ -180,7 +196,14 @@ impl Case {
         let means = Means {
             ways: &self.ways,
             policy: self.door.spec.policy,
-            resolver: self.door.spec.resolver,
+            asked: match need {
+                Need::Resolve => {
+                    let spec = self.ways.generation().spec();
+                    let facts = &self.known().facts;
+                    spec.asked_for(facts, self.door.spec.resolver, self.policy())
+                }
+                _ => Asked::default(),
+            },
             ends: &self.ends,
         };
         let subject = Subject::of(&self.known().facts);

@@ -11,7 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use pointsman_policy::fact::{Fact, Facts, Geo, Look, Network, Process, Provenance};
 use pointsman_policy::{Domain, Need};
 use pointsman_spec::address::Uplink;
-use pointsman_spec::ids::{PolicyId, ResolverId};
+use pointsman_spec::asks::Asked;
+use pointsman_spec::ids::PolicyId;
 
 pub(crate) use self::sniff::{glance, header_of, look, told_by, told_in};
 use crate::ends::Ends;
@@ -36,8 +37,8 @@ pub(crate) struct Means<'a> {
     pub(crate) ways: &'a Ways,
     /// The policy that asks: its databases are looked into.
     pub(crate) policy: PolicyId,
-    /// The resolver for what the flow itself names.
-    pub(crate) resolver: Option<ResolverId>,
+    /// Who is asked for what the flow itself names.
+    pub(crate) asked: Asked,
     /// The addresses of the connection.
     pub(crate) ends: &'a Ends,
 }
@@ -117,10 +118,8 @@ impl Means<'_> {
 
     /// The addresses of the destination's name.
     async fn resolve(self, name: &Domain) -> Fact<Vec<IpAddr>> {
-        let generation = self.ways.generation();
-        let limit = generation.spec().timeouts.resolve;
-        let resolver = &**generation.resolver(self.resolver);
-        match self.ways.look_up(resolver, name, limit).await {
+        let limit = self.ways.generation().spec().timeouts.resolve;
+        match self.ways.look_up_asking(self.asked, name, limit).await {
             Ok(found) => Fact::Known(found.list, Provenance::Resolver),
             Err(why) => Fact::Failed(why.to_string().into()),
         }

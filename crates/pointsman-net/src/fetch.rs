@@ -23,6 +23,7 @@ use hyper::header::{
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use pointsman_policy::OutboundId;
+use pointsman_spec::asks::Asked;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
@@ -159,6 +160,7 @@ async fn once(
         host: url.host.clone(),
         port: url.port,
         resolved: Vec::new(),
+        asked: Asked::default(),
     };
     let stream = ways.open(what.via, &destination, what.within).await?;
     if url.tls {

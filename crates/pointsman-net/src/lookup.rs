@@ -80,6 +80,8 @@ pub enum Source {
     Configuration,
     /// The system's hosts file.
     HostsFile,
+    /// Nobody: a rule for queries says it of the name.
+    Rules,
     /// Nobody: what the name means is laid down (RFC 6761).
     Standard,
     /// A name server, in words: `udp 192.0.2.1:53`.
@@ -91,6 +93,7 @@ impl fmt::Display for Source {
         match self {
             Self::Configuration => f.write_str("the configuration"),
             Self::HostsFile => f.write_str("the hosts file"),
+            Self::Rules => f.write_str("a rule of `dns`"),
             Self::Standard => f.write_str("RFC 6761"),
             Self::Server(server) => f.write_str(server),
         }

@@ -3,6 +3,7 @@
 //! Invariant: data alone. Who makes one has checked it; indexes into its lists are checked once more before it comes into
 //! force.
 
+pub(crate) mod asks;
 pub mod dns;
 pub mod listening;
 
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pointsman_policy::Policy;
+use pointsman_spec::asks::AskSpec;
 use pointsman_spec::door::DoorSpec;
 use pointsman_spec::limits::{DatagramLimits, SniffLimits, Timeouts};
 use pointsman_spec::outbound::Outbound;
@@ -52,6 +54,8 @@ pub struct Spec {
     pub resolvers: Vec<Arc<dyn Resolve>>,
     /// Resolves names of servers, and what is dialled by name.
     pub server_resolver: Arc<dyn Resolve>,
+    /// Who of them is asked for which names of flows.
+    pub asks: AskSpec,
     /// What doors that speak DNS lead to; they are refused where there is none.
     pub dns: Option<Arc<DnsServer>>,
     /// Limits of looking at first bytes.

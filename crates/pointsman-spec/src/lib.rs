@@ -4,6 +4,7 @@
 //! and no runtime; so that readers of configurations and the data plane share it, and neither knows the other.
 
 pub mod address;
+pub mod asks;
 pub mod dns;
 pub mod door;
 pub mod ids;

@@ -43,6 +43,7 @@ pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spe
         inbounds: proxies.chain(forwards).chain(queries).collect(),
         resolvers,
         server_resolver,
+        asks: setup.asks.clone(),
         dns,
         sniff: setup.sniff,
         timeouts: setup.timeouts,

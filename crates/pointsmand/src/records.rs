@@ -217,6 +217,7 @@ fn told(record: &FlowRecord, hint: String) -> api::Explanation {
         reason: record.reason(),
         trace: Vec::new(),
         hops: Vec::new(),
+        look_up: None,
         asked: sought.iter().map(|need| need.as_str().to_owned()).collect(),
         app_domain: None,
         generation: None,

@@ -10,7 +10,7 @@ use pointsman_policy::set::RuleSet;
 use pointsman_policy::{End, OutboundId, settle};
 
 pub use super::looked_into::LookedInto;
-use super::{Detail, Selection, View, Way, World, hint_of_sets, hint_of_the_way};
+use super::{Detail, Selection, View, Way, World, hint_of_sets, hint_of_the_way, tell_look_up};
 use super::{looked_into, render};
 use super::{requests, way};
 use crate::flow::{BadFlow, Query, Situation};
@@ -96,6 +96,8 @@ impl<'s> Decided<'s> {
                 "forward `{name}` listens there, so this is what its clients get: `inbound=forward:{name}`"
             ));
         }
+        let policy = self.situation.policy;
+        tell_look_up(&mut explanation, setup, policy, &self.facts);
         hint_of_the_way(&mut explanation, setup);
         if !setup.sources.is_empty() {
             hint_of_sets(&mut explanation, setup, self.situation.policy, self.trace());

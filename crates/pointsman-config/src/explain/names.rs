@@ -109,11 +109,16 @@ fn asked(server: &DnsServer, at: usize, reason: &str, setup: &Setup, told: &mut 
     };
     here("asked", reason, told);
     told.upstream = Some(upstream.name.to_string());
-    let way = |server: &NameServer| match server.via().and_then(|via| setup.outbound(via)) {
+    let servers = upstream.servers.iter();
+    told.servers = servers.map(|it| self::server(it, setup)).collect();
+}
+
+/// A server, and the way to it.
+pub(super) fn server(server: &NameServer, setup: &Setup) -> String {
+    match server.via().and_then(|via| setup.outbound(via)) {
         Some(via) => format!("{server} by {}", via.name),
         None => server.to_string(),
-    };
-    told.servers = upstream.servers.iter().map(way).collect();
+    }
 }
 
 fn follow(
@@ -185,7 +190,7 @@ fn way(
     }
 }
 
-fn rule(origin: Origin) -> Rule {
+pub(super) fn rule(origin: Origin) -> Rule {
     Rule {
         text: origin.text.to_string(),
         file: origin.file.to_string(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pointsman_policy::model::{DomainOrder, OnUnknown, OutboundInfo, OutboundKind};
 use pointsman_policy::{Domain, Facts, Node, OutboundId, Policy};
 use pointsman_spec::address::Uplink;
+use pointsman_spec::asks::AskSpec;
 use pointsman_spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_spec::ids::PolicyId;
 use pointsman_spec::limits::{DatagramLimits, SniffLimits, Timeouts};
@@ -117,6 +118,7 @@ impl Stage {
             inbounds: Vec::new(),
             resolvers: Vec::new(),
             server_resolver: Arc::new(names),
+            asks: AskSpec::default(),
             sniff: SniffLimits::default(),
             guards: Vec::new(),
             dns: None,

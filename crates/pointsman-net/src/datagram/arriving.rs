@@ -199,7 +199,7 @@ impl Relay {
             original: None,
         };
         let ways = Ways::new(Arc::clone(&self.at.shared), Arc::clone(&self.at.generation));
-        let ways = ways.asking(door.spec.resolver).of(&ends);
+        let ways = ways.of(&ends);
         Case::new(ways, door, ends, ticket)
     }
 }

@@ -174,7 +174,7 @@ async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
         });
     }
     let way = case.ways.datagram_way(&pick)?;
-    let destination = case.destination();
+    let destination = case.destination(&pick);
     if !way.is_direct() {
         case.ways.refuse_like_address(&destination)?;
         return Ok(Led {

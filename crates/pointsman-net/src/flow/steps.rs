@@ -93,7 +93,7 @@ impl Flow {
     pub(super) async fn open(&mut self, pick: Pick) -> Result<Result<Opened, DialError>, Gone> {
         let begun = Instant::now();
         let says_no_more = self.client.ends();
-        let destination = self.case.destination();
+        let destination = self.case.destination(&pick);
         let door = &self.case.door.spec;
         let (on_an_errand, same_family) = (door.speaks == Speaks::Nothing, door.same_family);
         let failed = Notify::new();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use pointsman_policy::Host;
 use pointsman_spec::address::{Endpoint, Families, Server};
+use pointsman_spec::asks::Asked;
 use tokio::time::Instant;
 
 use super::target::Aim;
@@ -113,6 +114,7 @@ impl Aim<'_> {
             host,
             port: *port,
             resolved: Vec::new(),
+            asked: Asked::default(),
         };
         if let (false, Host::Name(_), false) = (way.is_direct(), host, bound) {
             let destination = place(host.clone());

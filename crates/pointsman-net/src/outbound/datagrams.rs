@@ -14,6 +14,7 @@ use pointsman_os::socket::is_own_address;
 use pointsman_policy::model::udp::Udp;
 use pointsman_policy::{Host, OutboundId, local};
 use pointsman_spec::address::Uplink;
+use pointsman_spec::asks::Asked;
 use pointsman_spec::outbound::{Carrier, Group, How, Kind};
 use pointsman_wire::RequestHost;
 use pointsman_wire::socks;
@@ -367,7 +368,7 @@ impl Ways {
             (_, _, Host::Address(address)) => *address,
             (_, _, Host::Name(named)) => {
                 let path = Path::default().towards_server();
-                let found = self.look_up_for(&path, named).await?;
+                let found = self.look_up_for(&path, named, Asked::default()).await?;
                 let unspecified = || IpAddr::from([0, 0, 0, 0]);
                 found.first().copied().unwrap_or_else(unspecified)
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use pointsman_policy::nowhere::Nowhere;
 use pointsman_policy::{Domain, Host};
 use pointsman_spec::address::Uplink;
+use pointsman_spec::asks::Asked;
 use tokio::net::TcpStream;
 
 use super::{Destination, DialError, Path, Ways};
@@ -67,24 +68,30 @@ impl Ways {
         Ok(match &destination.host {
             Host::Address(address) => std::slice::from_ref(address).into(),
             Host::Name(_) if !destination.resolved.is_empty() => (&*destination.resolved).into(),
-            Host::Name(name) => self.look_up_for(path, name).await?.into(),
+            Host::Name(name) => self
+                .look_up_for(path, name, destination.asked)
+                .await?
+                .into(),
         })
     }
 
-    /// The addresses of a name: one of the flow by its resolver, one of a server by that for servers.
+    /// The addresses of a name: one of a flow by whoever is asked for it, one of a server by the resolver for servers.
     pub(super) async fn look_up_for(
         &self,
         path: &Path,
         name: &Domain,
+        asked: Asked,
     ) -> Result<Vec<IpAddr>, DialError> {
         let asking = Self {
             depth: path.depth,
             ..self.clone()
         };
-        let asked = self.resolver.filter(|_| !path.to_server);
-        let resolver = self.generation.resolver(asked);
+        let asked = match path.to_server {
+            true => Asked::default(),
+            false => asked,
+        };
         let most = self.generation.spec().timeouts.resolve;
-        let answer = asking.look_up(&**resolver, name, most).await;
+        let answer = asking.look_up_asking(asked, name, most).await;
         let found = answer.map_err(|why| DialError::Unresolved {
             name: name.clone(),
             why,

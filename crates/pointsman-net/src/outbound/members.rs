@@ -34,6 +34,13 @@ impl Pick {
     pub(crate) fn between(&self) -> impl Iterator<Item = OutboundId> {
         self.groups.iter().skip(1).map(|(group, _)| *group)
     }
+
+    /// What was chosen, and all that groups made of it, outermost first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = OutboundId> {
+        let chosen = std::iter::once(self.outbound);
+        let member = (self.member != self.outbound).then_some(self.member);
+        chosen.chain(self.between()).chain(member)
+    }
 }
 
 /// What a flow occupies until its end.

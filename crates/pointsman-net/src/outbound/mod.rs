@@ -2,7 +2,7 @@
 //!
 //! Invariant: an outbound that cannot carry a flow refuses it and says why; none ever goes direct in
 //! its stead. Proxies get the name that the client asked for; `direct` dials the addresses that the
-//! policy saw, else asks the resolver of the flow; names of servers are the server resolver's.
+//! policy saw, else asks whoever is asked for the flow's name ([`Asked`]); names of servers are the server resolver's.
 //!
 //! A chain is no kind of connection of its own: "through these hops" is a list, and whoever needs
 //! a stream to somewhere asks for it through what is left of the list.
@@ -29,7 +29,7 @@ use std::time::Duration;
 use pointsman_policy::model::MOST_NESTED;
 use pointsman_policy::{Action, Domain, Host, OutboundId};
 use pointsman_spec::address::Uplink;
-use pointsman_spec::ids::ResolverId;
+use pointsman_spec::asks::Asked;
 use pointsman_spec::outbound::{Carrier, Group, How, Kind, Outbound, Protocol, Upstream};
 use pointsman_wire::RequestHost;
 use tokio::time::timeout;
@@ -47,6 +47,7 @@ use crate::ends::Ends;
 use crate::generation::Generation;
 use crate::lookup::{AddressResult, Behalf, NotFound, Resolve};
 use crate::shared::Shared;
+use crate::spec::asks::unasked;
 use crate::stream::Stream;
 
 /// Where a flow goes.
@@ -58,6 +59,8 @@ pub struct Destination {
     pub port: u16,
     /// The addresses of a name that the policy already saw; empty: not resolved.
     pub resolved: Vec<IpAddr>,
+    /// Who is asked for a name that is not resolved, and is dialled from here.
+    pub asked: Asked,
 }
 
 impl Destination {
@@ -66,6 +69,7 @@ impl Destination {
             host: upstream.server.host.clone(),
             port: upstream.server.port,
             resolved: Vec::new(),
+            asked: Asked::default(),
         }
     }
 
@@ -83,8 +87,6 @@ impl Destination {
 pub struct Ways {
     shared: Arc<Shared>,
     generation: Arc<Generation>,
-    /// Who is asked for what the flow itself names; `None`: the resolver for servers.
-    resolver: Option<ResolverId>,
     /// Outbounds within look-ups within outbounds ...
     depth: u8,
     /// For whom names are looked up.
@@ -144,7 +146,6 @@ impl Ways {
         Self {
             shared,
             generation,
-            resolver: None,
             depth: 0,
             behalf: Behalf::Daemon,
             for_query: false,
@@ -155,11 +156,6 @@ impl Ways {
     pub(crate) fn of(self, ends: &Ends) -> Self {
         let behalf = ends.counted().map_or(Behalf::Daemon, Behalf::Client);
         Self { behalf, ..self }
-    }
-
-    /// For a flow whose own names are looked up by that resolver.
-    pub(crate) fn asking(self, resolver: Option<ResolverId>) -> Self {
-        Self { resolver, ..self }
     }
 
     /// The generation whose outbounds these are.
@@ -288,6 +284,24 @@ impl Ways {
                 Err(NotFound::Failed(why.into()))
             }
         }
+    }
+
+    /// Asks whoever is asked for a name, within `limit`.
+    ///
+    /// # Errors
+    /// As [`Self::look_up`]; nobody may be asked.
+    pub(crate) async fn look_up_asking(
+        &self,
+        asked: Asked,
+        name: &Domain,
+        limit: Duration,
+    ) -> AddressResult {
+        let resolver = match asked {
+            Asked::Resolver(resolver) => self.generation.resolver(resolver),
+            Asked::Here(end) => return Err(unasked(name, Some(end))),
+            Asked::Local => return Err(unasked(name, None)),
+        };
+        self.look_up(&**resolver, name, limit).await
     }
 
     fn through<'a>(

@@ -10,6 +10,7 @@ use std::time::Duration;
 use pointsman_policy::refused::{Refused, Refuser};
 use pointsman_policy::{Host, OutboundId};
 use pointsman_spec::address::{Endpoint, Families, Uplink};
+use pointsman_spec::asks::Asked;
 use pointsman_spec::target::{Keepalive, Target};
 use pointsman_wire::proxy_protocol;
 use tokio::sync::Notify;
@@ -171,6 +172,7 @@ impl Aim<'_> {
                 host: host.clone(),
                 port,
                 resolved: Vec::new(),
+                asked: Asked::default(),
             };
             return self.ways.open(*via, &to, limit).await;
         }
@@ -193,6 +195,7 @@ impl Aim<'_> {
                     host: Host::Address(first),
                     port,
                     resolved: Vec::new(),
+                    asked: Asked::default(),
                 };
                 self.ways.open(via, &to, limit).await
             }

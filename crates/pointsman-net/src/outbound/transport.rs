@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pointsman_policy::{Host, OutboundId};
 use pointsman_spec::address::Uplink;
+use pointsman_spec::asks::Asked;
 use pointsman_spec::outbound::Kind;
 
 use super::{Destination, DialError, Ways};
@@ -82,6 +83,7 @@ impl Transport for Ways {
                 host: Host::Address(server.ip()),
                 port: server.port(),
                 resolved: Vec::new(),
+                asked: Asked::default(),
             };
             let opened = self.open(via, &destination, limit).await;
             opened.map_err(|error| chain(&error))

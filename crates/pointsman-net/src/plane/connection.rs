@@ -73,7 +73,7 @@ pub(super) async fn converse(arriving: Arriving) -> Option<AfterHandshake> {
         let door = Arc::clone(generation.door(listener)?);
         let speaks = door.spec.speaks;
         let ways = Ways::new(Arc::clone(&shared), Arc::clone(&generation));
-        let ways = ways.asking(door.spec.resolver).of(&ends);
+        let ways = ways.of(&ends);
         let source = ends.client.map(ClientAddr::get);
         let facts = Facts {
             network: Network::Tcp,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use pointsman_policy::fact::Facts;
 use pointsman_policy::{Action, Domain, Host, OutboundId, Policy};
+use pointsman_spec::asks::QueryRules;
 use pointsman_spec::dns::{DnsEnd, DnsLimits, DnsSpec};
 use pointsman_spec::outbound::Outbound;
 
@@ -67,6 +68,16 @@ impl DnsServer {
     /// The fixed addresses of a name.
     pub(crate) fn fixed(&self, name: &Domain) -> Vec<IpAddr> {
         self.hosts.all(name).into_iter().copied().collect()
+    }
+
+    /// Its rules, for a flow to that name.
+    pub(crate) fn rules(&self, name: &Domain) -> QueryRules<'_> {
+        QueryRules {
+            policy: &self.policy,
+            ends: &self.ends,
+            is_fixed: !self.hosts.all(name).is_empty(),
+            asks_for_local_names: self.asks_for_local_names,
+        }
     }
 
     /// Whether a rule sends this very name to somebody: another one than counts for a query without a name.

@@ -22,6 +22,7 @@ use pointsman_spec::address::Endpoint;
 use pointsman_spec::address::Families;
 use pointsman_spec::address::Server;
 use pointsman_spec::address::Uplink;
+use pointsman_spec::asks::AskSpec;
 use pointsman_spec::door::Listen;
 use pointsman_spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_spec::ids::PolicyId;
@@ -268,6 +269,7 @@ pub(crate) fn spec_with(number: u64, allow: &[&str], forwards: Vec<Forward>, ext
             .collect(),
         resolvers: Vec::new(),
         server_resolver: Arc::new(Loopback),
+        asks: AskSpec::default(),
         sniff: SniffLimits::default(),
         guards: Vec::new(),
         dns: None,

@@ -19,6 +19,7 @@ use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, Outb
 use pointsman_policy::{Domain, Host, Node, OutboundId, Policy};
 use pointsman_spec::address::Server;
 use pointsman_spec::address::Uplink;
+use pointsman_spec::asks::AskSpec;
 use pointsman_spec::door::{Admission, DoorLimits, DoorSpec, Speaks};
 use pointsman_spec::ids::PolicyId;
 use pointsman_spec::limits::{DatagramLimits, SniffLimits, Timeouts};
@@ -181,6 +182,7 @@ impl Script {
             inbounds: self.inbounds.clone(),
             resolvers: Vec::new(),
             server_resolver: Arc::new(Loopback),
+            asks: AskSpec::default(),
             sniff: self.sniff,
             guards: Vec::new(),
             dns: None,

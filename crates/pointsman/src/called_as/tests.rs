@@ -125,6 +125,7 @@ fn explanation(app_domain: Option<AppDomain>) -> Explanation {
         reason: "domain rule: suffix match 'youtube.com' -> egress 'proxy'".into(),
         trace: Vec::new(),
         hops: Vec::new(),
+        look_up: None,
         asked: Vec::new(),
         app_domain,
         generation: None,

@@ -23,6 +23,7 @@ use pointsman_net::record::{FlowRecord, rfc3339};
 use pointsman_net::spec::listening::At;
 use pointsman_policy::fact::{InboundKind, Network};
 use pointsman_policy::{Domain, Fact, Facts, Host, Need, Policy, Provenance, Trace, settle};
+use pointsman_spec::asks::Asked;
 use serde::Deserialize;
 
 use super::Refusal;
@@ -362,7 +363,14 @@ async fn resolve(in_force: &InForce, situation: &Situation<'_>) -> Fact<Vec<IpAd
     let Some(name) = name else {
         return Fact::Unknown;
     };
-    match look_up(in_force, situation.resolver, name).await {
+    let setup = in_force.about();
+    let resolver = match explain::asked(setup, situation.policy, &situation.facts) {
+        Asked::Resolver(resolver) => resolver,
+        Asked::Here(_) | Asked::Local => {
+            return Fact::Failed("nobody is asked for such names".into());
+        }
+    };
+    match look_up(in_force, resolver, name).await {
         Ok(found) => Fact::Known(found.list, Provenance::Resolver),
         Err(why) => Fact::Failed(why.to_string().into()),
     }
@@ -494,6 +502,7 @@ fn render(
         },
         detail: if full { Detail::Full } else { Detail::Folded },
     });
+    explain::tell_look_up(&mut explanation, setup, policy, &facts);
     if said.is_some() {
         explain::hint_of_sets(&mut explanation, setup, policy, &trace);
     }

@@ -24,7 +24,8 @@ use crate::list_file;
 use crate::problem::{Problems, Source, Span};
 use crate::rule_list::{Fallback, RuleLists};
 use crate::setup::{
-    DatagramLimits, Dialect, History, Log, ResolverId, Setup, SniffLimits, Timeouts, Uplink,
+    AskSpec, DatagramLimits, Dialect, History, Log, ResolverId, Setup, SniffLimits, Timeouts,
+    Uplink,
 };
 use crate::yaml::{self, KeyStyle, Node, Parsed};
 
@@ -142,6 +143,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         policies: vec![Arc::new(policy)],
         resolvers: resolver.into_iter().collect(),
         server_resolver,
+        asks: AskSpec::default(),
         dns: None,
         log: Log::default(),
         access_log: None,

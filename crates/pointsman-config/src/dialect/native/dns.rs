@@ -41,6 +41,8 @@ pub(super) struct Dns<'a> {
     pub(super) resolvers: Vec<Written<ResolverSpec>>,
     /// For servers, and what is dialled by name; `None` is the system's.
     pub(super) server_resolver: Option<ResolverId>,
+    /// Whether the configuration names it.
+    pub(super) names_resolver: bool,
     /// The upstreams as they are named, in the order written, `system` last.
     pub(super) names: Vec<String>,
     /// What each of them is given in all, where it says so.
@@ -162,6 +164,7 @@ pub(super) fn read<'a>(
         resolver.what.hosts.clone_from(&hosts);
         resolver.what.by_domain.clone_from(&domains);
     }
+    dns.names_resolver = chosen.is_some();
     dns.server_resolver = match chosen {
         Some(node) => dns.find(node, problems),
         // Whoever names an upstream wants it asked; the first is the one on top of the list, the last the system's.

@@ -14,18 +14,13 @@ use pointsman_policy::{
     Agreement, Condition, Domain, End, Host, Node as PolicyNode, OutboundId, Policy, Possible, Step,
 };
 
+use super::asking::{Said, own};
 use super::dns::Dns;
-use super::named;
 use super::policies::{Policies, line};
 use super::rule_sets::RuleSets;
-use crate::name_server::Ends;
 use crate::outbounds::Outbounds;
-use crate::problem::{Problems, Severity, Span, nearest};
-use crate::setup::{Carrier, DnsEnd, DnsServer, FollowSpec, Kind, NameServer, ResolverId, Uplink};
-use crate::yaml::Node;
-
-/// The keys `ask` and `undecided`, each with its value.
-type Keys<'a> = (Option<(&'a Node, &'a Node)>, Option<(&'a Node, &'a Node)>);
+use crate::problem::{Problems, Severity, Span};
+use crate::setup::{DnsEnd, DnsServer, FollowSpec, Kind};
 
 /// Whether rules come to `follow`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,26 +46,14 @@ pub(super) struct Context<'a> {
 /// How the policy is followed, where rules come to it; `None` where they do not, and after an error.
 pub(super) fn spec(
     dns: &Dns<'_>,
-    (ask, undecided): Keys<'_>,
-    ends: &Ends,
+    said: &Said,
     context: &Context<'_>,
     (place, used): (&Span, Used),
     problems: &mut Problems,
 ) -> Option<FollowSpec> {
     let outbounds = context.outbounds;
     let before = problems.count(Severity::Error);
-    let count = usize::try_from(outbounds.count()).unwrap_or(0);
-    let mut asked: Vec<Option<usize>> = vec![None; count];
-    for (name, span, node) in named(ask.map(|(_, node)| node), "`ask`", problems) {
-        let outbound = outbounds.resolve(name, span, problems);
-        let upstream = upstream(node, dns, ends, problems);
-        if let (Some(OutboundId(at)), Some(upstream)) = (outbound, upstream)
-            && let Some(place) = usize::try_from(at).ok().and_then(|at| asked.get_mut(at))
-        {
-            *place = Some(upstream);
-        }
-    }
-    let undecided = undecided.map(|(_, node)| upstream(node, dns, ends, problems));
+    let mut asked = said.ask.clone();
     let policy = context.policies.main.filter(|_| used != Used::No)?;
     for id in leads_to(context.policies.body(policy)) {
         let Some(kind) = outbounds.kind(id) else {
@@ -85,10 +68,10 @@ pub(super) fn spec(
             no_upstream(id, outbounds, (place, used), problems);
         }
     }
-    (problems.count(Severity::Error) == before).then(|| FollowSpec {
+    (!said.failed && problems.count(Severity::Error) == before).then_some(FollowSpec {
         policy,
         ask: asked,
-        undecided: undecided.flatten(),
+        undecided: said.undecided,
     })
 }
 
@@ -108,43 +91,6 @@ pub(super) fn leads_to(steps: &[PolicyNode]) -> BTreeSet<OutboundId> {
         _ => {}
     });
     found
-}
-
-/// The upstream that a key names.
-fn upstream(node: &Node, dns: &Dns<'_>, ends: &Ends, problems: &mut Problems) -> Option<usize> {
-    let name = node.text("the name of an upstream", problems)?;
-    let found = ends.upstream(name);
-    if found.is_none() {
-        let message = format!("`dns.upstreams` has no `{name}`");
-        let known = dns.names.iter().map(String::as_str);
-        problems.error("unknown-resolver", &node.span, message).hint =
-            nearest(name, known).map(|near| format!("did you mean `{near}`?"));
-    }
-    found
-}
-
-/// The one upstream that is asked by that outbound; of the plain way out the one for what is dialled directly.
-fn own(id: OutboundId, kind: &Kind, dns: &Dns<'_>) -> Option<usize> {
-    let by = |at: usize, via: Option<OutboundId>| {
-        let servers = dns.resolvers.get(at).map(|it| &it.servers);
-        servers.is_some_and(|servers| {
-            let is = |server: &NameServer| match server {
-                NameServer::Tcp(place) | NameServer::Udp(place) => place.via == via,
-                NameServer::System => via.is_none(),
-                NameServer::NotYet(_) => false,
-            };
-            !servers.is_empty() && servers.iter().all(is)
-        })
-    };
-    let mut own = (0..dns.names.len()).filter(|at| by(*at, Some(id)));
-    if let (Some(one), None) = (own.next(), own.next()) {
-        return Some(one);
-    }
-    let is_plain =
-        matches!(kind, Kind::Carry(Carrier::Direct(uplink)) if *uplink == Uplink::default());
-    let last = ResolverId(dns.names.len().saturating_sub(1));
-    let ResolverId(usual) = dns.server_resolver.unwrap_or(last);
-    (is_plain && by(usual, None)).then_some(usual)
 }
 
 fn no_upstream(

@@ -5,6 +5,7 @@
 //! default in `docs/reference/native.md`.
 
 mod allow;
+mod asking;
 mod columns;
 mod defaults;
 mod dns;
@@ -160,7 +161,9 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         policies: &policies,
         outbounds: &table,
     };
-    let server = queries::read(&dns, &context, problems);
+    let said = asking::said(&dns, &table, problems);
+    let server = queries::read(&dns, &said, &context, problems);
+    let asks = asking::spec(&dns, &said, server.as_ref(), &table);
     let mut inbounds = inbounds::read(parts.inbounds, &policies, &dns, input, &mut files, problems);
     let tests = parts
         .tests
@@ -205,6 +208,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         policies: whole,
         resolvers: dns.resolvers,
         server_resolver: dns.server_resolver,
+        asks,
         dns: server,
         log: general.log,
         access_log: general.access_log,

@@ -9,6 +9,7 @@ use pointsman_policy::condition::DomainTest;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, Rule};
 use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy, Prefix};
 
+use super::asking::Said;
 use super::dns::{Dns, ServerKeys};
 use super::following::{self, Context, Used, leads_to};
 use super::list_files::plain_keys;
@@ -43,6 +44,7 @@ const FOLLOW: &str = "follow";
 /// The server; `None` where there is none, and after an error.
 pub(super) fn read(
     dns: &Dns<'_>,
+    said: &Said,
     context: &Context<'_>,
     problems: &mut Problems,
 ) -> Option<DnsServer> {
@@ -51,12 +53,13 @@ pub(super) fn read(
         rules,
         policy,
         limits,
-        ask,
-        undecided,
+        // They hold for flows, too.
+        ask: _,
+        undecided: _,
         domains,
     } = dns.server;
     let Some((listen_key, listen)) = listen else {
-        let pairs = [rules, policy, ask, undecided].into_iter().flatten();
+        let pairs = [rules, policy].into_iter().flatten();
         for key in pairs.map(|(key, _)| key).chain(limits) {
             let message = "there is no DNS server that this is for: `dns.listen` is not given";
             problems.warning("unused-key", &key.span, message).hint =
@@ -102,7 +105,7 @@ pub(super) fn read(
         (true, false) => Used::Usually,
     };
     let place = (&listen_key.span, used);
-    let follow = following::spec(dns, (ask, undecided), &ends, context, place, problems);
+    let follow = following::spec(dns, said, context, place, problems);
     let like = Policy {
         name: "dns".into(),
         outbounds: Arc::new([]),

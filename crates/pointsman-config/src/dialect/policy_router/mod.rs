@@ -25,7 +25,7 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{
-    DataFiles, DatagramLimits, Dialect, History, Inbound, Log, PolicyId, Refusal, Setup,
+    AskSpec, DataFiles, DatagramLimits, Dialect, History, Inbound, Log, PolicyId, Refusal, Setup,
     SniffLimits, Timeouts,
 };
 use crate::yaml::{KeyStyle, Node, Style, Value};
@@ -241,6 +241,7 @@ impl Reader {
             policies: vec![Arc::new(policy)],
             resolvers: Vec::new(),
             server_resolver: None,
+            asks: AskSpec::default(),
             dns: None,
             log: Log::default(),
             access_log: None,

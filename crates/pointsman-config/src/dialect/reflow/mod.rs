@@ -28,8 +28,8 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
-    DataFiles, DatagramLimits, Dialect, Families, History, Inbound, Kind, Log, NameServer, Place,
-    PolicyId, Refusal, ResolverId, ResolverSpec, Setup, SniffLimits, Timeouts, Written,
+    AskSpec, DataFiles, DatagramLimits, Dialect, Families, History, Inbound, Kind, Log, NameServer,
+    Place, PolicyId, Refusal, ResolverId, ResolverSpec, Setup, SniffLimits, Timeouts, Written,
 };
 use crate::tree::{self, Ast, Expansion, Lists, LowerContext, Name};
 use crate::value;
@@ -131,6 +131,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         forwards: Vec::new(),
         resolvers,
         server_resolver: None,
+        asks: AskSpec::default(),
         dns,
         log: Log::default(),
         access_log: None,

@@ -84,7 +84,7 @@ fn reflow_trees() {
         &setup,
         "dst=a.example:443 resolved=192.168.1.5",
         expect![[
-            r#"{"decision":{"outbound":"direct","action":"direct","member":null},"rule":{"text":"home => direct","file":"config","line":15,"entry":{"text":"192.168.0.0/16","file":"addrzone/home","line":1}},"reason":"`home => direct` (config:15): ip is 192.168.1.5 (given), in zone home by 192.168.0.0/16 (addrzone/home:1)","trace":[{"skipped":1},{"file":"config","line":15,"text":"home => direct","result":"yes","because":"ip is 192.168.1.5 (given), in zone home by 192.168.0.0/16 (addrzone/home:1)"}],"asked":["sniff","resolve"],"flow":{"network":"tcp","dst":"a.example:443"}}"#
+            r#"{"decision":{"outbound":"direct","action":"direct","member":null},"rule":{"text":"home => direct","file":"config","line":15,"entry":{"text":"192.168.0.0/16","file":"addrzone/home","line":1}},"reason":"`home => direct` (config:15): ip is 192.168.1.5 (given), in zone home by 192.168.0.0/16 (addrzone/home:1)","trace":[{"skipped":1},{"file":"config","line":15,"text":"home => direct","result":"yes","because":"ip is 192.168.1.5 (given), in zone home by 192.168.0.0/16 (addrzone/home:1)"}],"look_up":{"name":"a.example","upstream":null,"servers":["udp 8.8.8.8:53"],"reason":"the inbound's resolver"},"asked":["sniff","resolve"],"flow":{"network":"tcp","dst":"a.example:443"}}"#
         ]],
     );
     whole(

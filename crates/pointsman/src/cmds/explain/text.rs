@@ -1,7 +1,7 @@
 //! An explanation for people.
 
 use pointsman_api::Explanation;
-use pointsman_api::explain::{Entry, Request, Rule, TraceLine};
+use pointsman_api::explain::{Entry, LookUp, Request, Rule, TraceLine};
 use pointsman_policy::shown::plain;
 
 use crate::output::{Out, Stop};
@@ -66,6 +66,29 @@ fn request(request: &Request, out: &mut Out) -> Result<(), Stop> {
     ))
 }
 
+/// Who is asked for its name.
+fn look_up(told: &LookUp, out: &mut Out) -> Result<(), Stop> {
+    let LookUp {
+        name,
+        upstream,
+        servers,
+        reason,
+        rule,
+    } = told;
+    let servers = servers.join(", ");
+    let whom = match (upstream, &*servers) {
+        (_, "") => String::new(),
+        (Some(upstream), servers) => format!(" {upstream} ({servers}):"),
+        (None, servers) => format!(" {servers}:"),
+    };
+    let rule = rule.as_ref();
+    let rule = rule.map_or_else(String::new, |it| {
+        format!(" ({}:{}: {})", it.file, it.line, it.text)
+    });
+    let told = format!("look-up of {name}:{whom} {reason}{rule}");
+    out.line(plain(&told))
+}
+
 pub(super) fn whole(explanation: &Explanation, out: &mut Out) -> Result<(), Stop> {
     let decision = &explanation.decision;
     let outbound = decision.outbound.as_deref().unwrap_or("none");
@@ -99,6 +122,9 @@ pub(super) fn whole(explanation: &Explanation, out: &mut Out) -> Result<(), Stop
     out.line(format_args!("reason: {}", plain(&explanation.reason)))?;
     if !explanation.asked.is_empty() {
         out.line(format_args!("asked: {}", explanation.asked.join(", ")))?;
+    }
+    if let Some(look_up) = &explanation.look_up {
+        self::look_up(look_up, out)?;
     }
     hints(explanation, out)?;
     for request in &explanation.requests {
