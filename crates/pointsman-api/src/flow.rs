@@ -26,6 +26,13 @@ pub struct FlowRecord {
     pub destination: Destination,
     /// The name that the rules saw.
     pub domain: Option<String>,
+    /// From where that was learned, where the client did not ask for it by itself: `fake` (the name of a fake address),
+    /// `sniffed` (the first bytes), `answer` (the DNS server gave the client the address for it).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_name_from: Option<String>,
+    /// Why it is not known which name the address stands for: `ambiguous: a.test, b.test`; absent where nothing is in the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_name_error: Option<String>,
     /// What the first bytes are; `null` where nobody looked.
     pub protocol: Option<String>,
     /// How it came in.

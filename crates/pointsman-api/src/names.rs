@@ -40,3 +40,26 @@ pub struct NameWay {
     /// The first rule that may lead there.
     pub rule: Option<Rule>,
 }
+
+/// The names that an address stands for, as clients were told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownNames {
+    /// The address.
+    pub address: String,
+    /// By client; a flow of a client that was told several has none of them.
+    pub names: Vec<KnownName>,
+}
+
+/// A name that an address stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownName {
+    /// Who was told; absent for programs of the daemon's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The name, in A-labels.
+    pub name: String,
+    /// For how many seconds more it counts.
+    pub left_s: u64,
+    /// The same client was told others for the address, or may have been: its flows have no name.
+    pub ambiguous: bool,
+}

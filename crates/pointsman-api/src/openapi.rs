@@ -47,7 +47,7 @@ fn operation(method: &str, path: &str) -> Value {
         let schema = match *name {
             "as" => json!({ "type": "string", "enum": ["tree", "list", "dot", "svg"] }),
             "after" | "limit" => json!({ "type": "integer" }),
-            "contains" | "flow" => json!({ "type": "string" }),
+            "address" | "client" | "contains" | "flow" => json!({ "type": "string" }),
             _ => json!({ "type": "boolean", "default": false }),
         };
         parameters
@@ -169,6 +169,11 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             "Who the DNS server asks for a name, and why",
             None,
         ),
+        (_, route::DNS_NAMES) => (
+            "knownNames",
+            "The names that clients were told for an address",
+            None,
+        ),
         (_, route::POLICY) => ("policy", "The policies as text", None),
         _ => ("openapi", "This document", None),
     }
@@ -210,6 +215,10 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, &'static str)] 
             "shadowed",
             "which recent flows earlier rules took from later ones",
         )],
+        (_, route::DNS_NAMES) => &[
+            ("address", "the address"),
+            ("client", "the client's address; without one, of all"),
+        ],
         (_, route::REQUESTS) => &[("id", "numbers that rules ask, comma-separated")],
         (_, route::POLICY) => &[
             ("as", "which form"),

@@ -48,6 +48,8 @@ pub const POLICY: &str = "/v1/policy";
 pub const DNS: &str = "/v1/dns/{name}";
 /// GET, query `client=`: [`crate::NameExplanation`], who the DNS server asks for the name.
 pub const DNS_EXPLAIN: &str = "/v1/dns/{name}/explain";
+/// GET, query `address=`, `client=` (without one: of all): [`crate::KnownNames`], which names clients were told for an address.
+pub const DNS_NAMES: &str = "/v1/dns/names";
 /// GET: the OpenAPI document.
 pub const OPENAPI: &str = "/v1/openapi.json";
 
@@ -104,6 +106,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("get", POLICY),
     ("get", DNS),
     ("get", DNS_EXPLAIN),
+    ("get", DNS_NAMES),
     ("get", OPENAPI),
 ];
 

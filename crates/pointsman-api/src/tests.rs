@@ -148,6 +148,8 @@ fn a_flow_record_is_frozen() {
             port: Some(443),
         },
         domain: Some("example.com".into()),
+        dns_name_from: None,
+        dns_name_error: None,
         protocol: None,
         inbound: Inbound {
             kind: "socks5".into(),

@@ -6,6 +6,7 @@
 //! Absent: arrival, opening, carrying; what a refusal is in the client's protocol.
 
 mod above;
+mod named;
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@
 mod answering;
 mod counts;
 mod datagrams;
+mod given;
 mod rates;
 mod stream;
 mod streams;

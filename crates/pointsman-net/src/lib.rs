@@ -4,6 +4,7 @@
 //! [`listen`]; every task has one owner, a [`tasks::Tasks`].
 
 mod case;
+mod correlation;
 mod datagram;
 pub mod dial;
 mod dns;

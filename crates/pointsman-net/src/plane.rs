@@ -19,16 +19,20 @@ mod transaction;
 mod wanted;
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use pointsman_policy::{Domain, Fact};
 
 pub use self::in_force::InForce;
 use self::listeners::{ActiveListener, Listeners};
 pub use self::transaction::{Prepared, PreparedRefresh, Retired};
+use crate::correlation;
+pub use crate::correlation::KnownName;
 pub use crate::datagram::Loss;
 use crate::dial::Dialer;
 pub use crate::dns::DnsCounts;
@@ -42,6 +46,9 @@ use crate::shared::Shared;
 use crate::spec::listening::At;
 use crate::tasks::Tasks;
 use crate::workers::Workers;
+
+/// Names of an address that are told at once.
+const MOST_NAMES: usize = 1000;
 
 /// How a plane is set up; the same over all generations.
 #[derive(Clone, Debug)]
@@ -178,6 +185,28 @@ impl<S> Plane<S> {
             accept_refused: self.refused.load(Ordering::Relaxed),
             ..self.shared.flows.counters()
         }
+    }
+
+    /// Which name a client means by an address, as far as the DNS server told it one; `None`: programs of this host.
+    pub fn name_of(&self, client: Option<IpAddr>, address: IpAddr) -> Fact<Domain> {
+        let (known, now) = (&self.shared.correlation, correlation::now());
+        let mut found = correlation::said(client).map(|it| known.find(it, address, false, now));
+        found
+            .find(|name| *name != Fact::Absent)
+            .unwrap_or(Fact::Absent)
+    }
+
+    /// The names that clients were told for an address: one client, or all.
+    pub fn known_names(&self, address: IpAddr, client: Option<IpAddr>) -> Vec<KnownName> {
+        let (known, now) = (&self.shared.correlation, correlation::now());
+        let Some(client) = client else {
+            return known.of(address, None, MOST_NAMES, now);
+        };
+        let found = correlation::said(Some(client));
+        found
+            .map(|client| known.of(address, Some(client), MOST_NAMES, now))
+            .find(|names| !names.is_empty())
+            .unwrap_or_default()
     }
 
     /// What became of queries of clients since the start.

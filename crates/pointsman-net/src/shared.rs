@@ -20,6 +20,7 @@ use pointsman_spec::limits::DatagramLimits;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::correlation::Correlation;
 use crate::datagram::quota::FlowQuota;
 use crate::datagram::relays::Relays;
 use crate::dial::Dialer;
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) dns_streams: Arc<Streams>,
     /// What clients asked of late.
     pub(crate) dns_rates: Rates,
+    /// What clients were answered of late: which names they mean by addresses.
+    pub(crate) correlation: Correlation,
     /// Who guessed passwords of late.
     pub(crate) throttle: LoginThrottle,
     /// Where associations take datagrams.
@@ -157,6 +160,7 @@ impl Shared {
             dns_waits: Arc::default(),
             dns_streams: Arc::default(),
             dns_rates: Rates::default(),
+            correlation: Correlation::default(),
             throttle: LoginThrottle::default(),
             relays: Arc::default(),
             datagrams: Arc::default(),

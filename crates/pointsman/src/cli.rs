@@ -49,6 +49,8 @@ pub(crate) enum Verb {
     Policy(cmds::policy::PolicyArgs),
     /// List, follow and close flows
     Flows(cmds::flows::FlowsArgs),
+    /// What the daemon's DNS server knows
+    Dns(cmds::dns::DnsArgs),
     /// Answer the requests of rules: flows that wait for an answer
     Approve(cmds::approve::ApproveArgs),
     /// List outbounds; select members of groups

@@ -53,6 +53,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Stop> {
         Verb::Fmt(args) => cmds::fmt::run(args, out),
         Verb::Policy(args) => cmds::policy::run(global, args, out),
         Verb::Flows(args) => cmds::flows::run(global, args, out),
+        Verb::Dns(args) => cmds::dns::run(global, args, out),
         Verb::Approve(args) => cmds::approve::run(global, args, out),
         Verb::Outbounds(args) => cmds::outbounds::run(global, args, out),
         Verb::RuleSet(verb) => cmds::rule_set::run(verb, out),

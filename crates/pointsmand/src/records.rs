@@ -34,6 +34,8 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
             port: facts.port.known().copied(),
         },
         domain: record.domain().map(ToString::to_string),
+        dns_name_from: record.domain_from().map(str::to_owned),
+        dns_name_error: record.domain_error().map(str::to_owned),
         protocol: facts
             .sought
             .look

@@ -72,6 +72,10 @@ impl Query {
             let addresses = texts.into_iter().map(|text| address(&key, text));
             query.resolved = Some(addresses.collect::<Result<_, _>>()?);
         }
+        if let Some((key, texts)) = object.texts("dns_name")? {
+            let names = texts.into_iter().map(|text| domain(&key, text));
+            query.dns_names = Some(names.collect::<Result<_, _>>()?);
+        }
         if let Some(sniff) = object.object("sniff")? {
             query.look = Some(read_look(sniff)?);
         }

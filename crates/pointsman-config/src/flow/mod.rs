@@ -43,6 +43,8 @@ pub struct Query {
     pub dscp: Option<u8>,
     /// What the resolver would answer; empty: that there is no address.
     pub resolved: Option<Vec<IpAddr>>,
+    /// The names for which the DNS server gave the client the address; several: which one is meant is not known.
+    pub dns_names: Option<Vec<Domain>>,
     /// What the first bytes would show; `None`: nobody could look.
     pub look: Option<Look>,
     /// What the scheme of a pasted URL says of the first bytes: it counts where nothing else is said of them.

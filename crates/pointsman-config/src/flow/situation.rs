@@ -9,7 +9,7 @@ use pointsman_policy::fact::{
     Facts, Inbound as InboundFact, InboundKind, Network, Provenance, SoughtFacts,
 };
 use pointsman_policy::request::{Answer, RequestId};
-use pointsman_policy::{Fact, Need, Policy};
+use pointsman_policy::{Domain, Fact, Host, Need, Policy};
 
 use super::door::{Door, has_name};
 use super::names::{listed, meant};
@@ -105,7 +105,7 @@ impl<'s> Situation<'s> {
             sought: SoughtFacts {
                 dscp: Fact::from_option(query.dscp, Provenance::Given),
                 fake_ip: Fact::Absent,
-                correlated: Fact::Absent,
+                correlated: correlated(query),
                 serves: given(query.serves.clone()),
                 ..SoughtFacts::default()
             }
@@ -269,5 +269,18 @@ fn inbound_fact(via: &Via, found: Option<&Inbound>, forward: Option<&Forward>) -
             named.map(|inbound| inbound.listen.port())
         }),
         user: via.user.clone(),
+    }
+}
+
+/// The name that the DNS server is said to have given an address for; one that is asked for by its name has none.
+fn correlated(query: &Query) -> Fact<Domain> {
+    let is_address = matches!(query.destination, Some(Host::Address(_)));
+    match query.dns_names.as_deref().filter(|_| is_address) {
+        None | Some([]) => Fact::Absent,
+        Some([name]) => Fact::Known(name.clone(), Provenance::DnsCorrelation),
+        Some(names) => {
+            let names: Vec<&str> = names.iter().map(Domain::as_str).collect();
+            Fact::Failed(format!("ambiguous: {}", names.join(", ")).into())
+        }
     }
 }

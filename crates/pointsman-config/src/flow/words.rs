@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Every key, and what it takes.
-pub const KEYS: [(&str, &str); 27] = [
+pub const KEYS: [(&str, &str); 28] = [
     (
         "dst",
         "where it goes: host:port, or a URL; the word `dst=` may be left out",
@@ -53,6 +53,10 @@ pub const KEYS: [(&str, &str); 27] = [
     ("inbound", "[user@]type[:port], forward:name, or a name"),
     ("user", "who authenticated at the inbound"),
     ("resolved", "the addresses of the name, comma-separated"),
+    (
+        "dns-name",
+        "the name that the DNS server gave the client the address for; several, comma-separated, are ambiguous",
+    ),
     ("local", "the address it would leave by"),
     (
         "verdict",
@@ -168,6 +172,11 @@ impl Query {
                     .map(|a| address(key, a))
                     .collect::<Result<_, _>>()?;
                 self.resolved = Some(addresses);
+            }
+            "dns-name" => {
+                let names = value.split(',').map(str::trim);
+                let names = names.map(|name| domain(key, name));
+                self.dns_names = Some(names.collect::<Result<_, _>>()?);
             }
             "local" => self.local = Some(address(key, value)?),
             "verdict" => self.verdicts = verdicts(key, value)?,

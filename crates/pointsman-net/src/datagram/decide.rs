@@ -143,6 +143,7 @@ impl Led {
 }
 
 async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
+    case.note_name();
     let pick = match case.decide(guest).await? {
         Choice::Open(pick) => pick,
         Choice::Refuse(_, why) => {

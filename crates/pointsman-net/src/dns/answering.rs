@@ -16,8 +16,10 @@ use pointsman_wire::dns::{
 use tokio::time::Instant;
 
 use super::counts::Became;
+use super::given::Told;
 use super::rates::Allowed;
 use super::waits::WaitPlace;
+use crate::correlation::{self, Seconds};
 use crate::door::Door;
 use crate::ends::{ClientAddr, Ends, LocalAddr};
 use crate::generation::Generation;
@@ -48,6 +50,8 @@ pub(super) struct Service {
     server: Arc<DnsServer>,
     ways: Ways,
     door: Arc<Door>,
+    /// Seconds since boot.
+    now: Seconds,
 }
 
 /// Who asks, and by which transport.
@@ -58,6 +62,14 @@ pub(super) struct Asker {
     /// The address of this host that it asks.
     pub(super) here: Option<SocketAddr>,
     pub(super) network: Network,
+}
+
+impl Asker {
+    /// By what the names are known that it is told.
+    fn told(&self) -> IpAddr {
+        let ip = |at: Option<SocketAddr>| at.map(|at| at.ip());
+        correlation::asker(ip(self.client), ip(self.here))
+    }
 }
 
 /// What becomes of a message.
@@ -79,6 +91,8 @@ pub(super) struct Asking {
     upstream: Arc<Upstream>,
     ways: Ways,
     network: Network,
+    /// Who is told.
+    told: Told,
     _place: WaitPlace,
 }
 
@@ -95,6 +109,7 @@ impl Service {
             server,
             ways: Ways::new(Arc::clone(shared), Arc::clone(generation)).for_query(),
             door,
+            now: correlation::now(),
         })
     }
 
@@ -171,6 +186,8 @@ impl Service {
             let fixed = self.server.fixed(name);
             if !fixed.is_empty() {
                 let records = addresses(query.kind(), &fixed);
+                let told = Told::new(asker.told(), query.kind(), Some(name));
+                told.fixed(&fixed, FIXED_FOR, &shared.correlation, self.now);
                 let none = records.is_empty().then_some(FIXED_FOR);
                 return self.here(&query, &records, none, limit, out);
             }
@@ -203,10 +220,13 @@ impl Service {
                 return (Some(Became::Failed), Outcome::Replied);
             }
         };
-        if let Some(name) = facts_name.as_ref().filter(|_| is_whole) {
+        let host = facts_name.as_ref().filter(|_| is_whole);
+        let told = Told::new(asker.told(), query.kind(), host);
+        if let Some(name) = host {
             let fixed = upstream.in_hosts_file(name);
             if !fixed.is_empty() {
                 let records = addresses(query.kind(), &fixed);
+                told.fixed(&fixed, FIXED_FOR, &shared.correlation, self.now);
                 let none = records.is_empty().then_some(FIXED_FOR);
                 return self.here(&query, &records, none, limit, out);
             }
@@ -217,6 +237,7 @@ impl Service {
                 Heard::Told(_) => Became::Known,
                 Heard::Failed(_) => Became::Failed,
             };
+            told.heard(&heard, &shared.correlation, now, self.now);
             write_heard(&query, &heard, now, limit, out);
             return (Some(became), Outcome::Replied);
         }
@@ -233,6 +254,7 @@ impl Service {
             upstream,
             ways: self.ways.clone().of(&ends),
             network: asker.network,
+            told,
             _place: place,
         };
         (None, Outcome::Asking(Box::new(asking)))
@@ -346,6 +368,9 @@ impl Asking {
             return;
         };
         let (limit, now) = (room(&query, self.network), Instant::now());
+        let correlation = &self.ways.shared().correlation;
+        self.told
+            .heard(&heard, correlation, now, correlation::now());
         write_heard(&query, &heard, now, limit, out);
         if let Heard::Failed(failure) = &heard
             && self.ways.shared().dns_failures.is_due(now)

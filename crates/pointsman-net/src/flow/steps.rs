@@ -73,7 +73,10 @@ impl Flow {
         }
         match flow.client.payload {
             Payload::Datagrams(announced) => Err(flow.associate(announced)),
-            Payload::Bytes | Payload::Request(_) => Ok(flow),
+            Payload::Bytes | Payload::Request(_) => {
+                flow.case.note_name();
+                Ok(flow)
+            }
         }
     }
 

@@ -48,6 +48,8 @@ impl FlowRecord {
                 "domain",
                 always(json!(self.domain().map(ToString::to_string))),
             ),
+            ("dns_name_from", self.domain_from().map(|from| json!(from))),
+            ("dns_name_error", self.domain_error().map(|why| json!(why))),
             ("protocol", always(json!(protocol))),
             ("inbound", always(inbound(self))),
             (
@@ -88,20 +90,40 @@ impl FlowRecord {
         Value::Object(said.collect())
     }
 
-    /// The name that was learned of the flow: the request's, else the fake address's, else the first bytes'.
+    /// The name that was learned of the flow: the request's, else the fake address's, else the first bytes', else the one
+    /// that the address was given for.
     #[must_use]
     pub fn domain(&self) -> Option<&Domain> {
+        Some(self.learned()?.0)
+    }
+
+    /// From where that name was learned, where the client did not ask for it by itself: `fake`, `sniffed`, `answer`.
+    #[must_use]
+    pub fn domain_from(&self) -> Option<&'static str> {
+        self.learned()?.1
+    }
+
+    /// Why it is not known which name an address stands for, where that is all there is.
+    #[must_use]
+    pub fn domain_error(&self) -> Option<&str> {
+        let why = self.facts.sought.correlated.failure()?;
+        self.domain().is_none().then_some(why)
+    }
+
+    fn learned(&self) -> Option<(&Domain, Option<&'static str>)> {
         let facts = &self.facts;
         let asked = facts.destination.known().and_then(Host::name);
-        let looked = facts
-            .sought
-            .look
-            .known()
-            .and_then(|look| look.domain.as_ref());
-        asked
-            .or_else(|| facts.sought.fake_ip.known())
-            .or(looked)
-            .or_else(|| facts.sought.correlated.known())
+        let looked = facts.sought.look.known();
+        let looked = looked.and_then(|look| look.domain.as_ref());
+        let learned = [
+            (asked, None),
+            (facts.sought.fake_ip.known(), Some("fake")),
+            (looked, Some("sniffed")),
+            (facts.sought.correlated.known(), Some("answer")),
+        ];
+        learned
+            .into_iter()
+            .find_map(|(name, from)| Some((name?, from)))
     }
 
     /// What broke, which limit was over, or why it was refused where no rule refuses it; `None` while it lives.

@@ -89,6 +89,11 @@ impl Heard {
 }
 
 impl Kept {
+    /// When it came.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
     /// How many seconds ago it came.
     pub(crate) fn age(&self, now: Instant) -> u32 {
         let age = now.saturating_duration_since(self.since).as_secs();

@@ -66,6 +66,13 @@ impl Cached {
         parse_response(message).ok()
     }
 
+    /// The number of the type that was asked for.
+    #[must_use]
+    pub fn kind(&self) -> u16 {
+        let at = usize::from(self.question_end).saturating_sub(4);
+        u16_at(&self.bytes, at).unwrap_or(0)
+    }
+
     /// Its code.
     #[must_use]
     pub fn code(&self) -> u16 {

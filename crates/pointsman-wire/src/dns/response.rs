@@ -175,8 +175,15 @@ impl<'a> Response<'a> {
     /// seconds. Those of the type that was asked for alone, and of the Internet's class.
     #[must_use]
     pub fn addresses(&self) -> Vec<(IpAddr, u32)> {
+        let mut all = Vec::new();
+        self.each_address(|address, ttl| all.push((address, ttl)));
+        all
+    }
+
+    /// Calls for each of its [addresses](Self::addresses). Allocates nothing.
+    pub fn each_address(&self, mut each: impl FnMut(IpAddr, u32)) {
         let Some(mut owner) = WireName::read(self.bytes, HEADER) else {
-            return Vec::new();
+            return;
         };
         let mut least = u32::MAX;
         for _ in 0..MAX_ALIASES {
@@ -201,9 +208,12 @@ impl<'a> Response<'a> {
             Some((address, record.ttl.min(least)))
         };
         let own = self.answers().filter(|it| it.kind == asked);
-        own.filter(|it| self.owner_is(it, &owner))
+        for (address, ttl) in own
+            .filter(|it| self.owner_is(it, &owner))
             .filter_map(address)
-            .collect()
+        {
+            each(address, ttl);
+        }
     }
 
     /// The number and the text of its extended error (RFC 8914), where it has one.

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod diagnostics;
+pub(crate) mod dns;
 mod expected;
 pub(crate) mod explain;
 pub(crate) mod flows;

@@ -34,6 +34,7 @@ impl FlowFilter {
         let flow = Query::parse(words).map_err(|error: BadFlow| error.to_string())?;
         for (said, what) in [
             (flow.resolved.is_some(), "resolved"),
+            (flow.dns_names.is_some(), "dns-name"),
             (flow.serves.is_some(), "serves"),
             (flow.local.is_some(), "local"),
             (!flow.verdicts.is_empty(), "verdict"),

@@ -289,7 +289,11 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
         _ => situation.answer(&setup, &flow, need, facts),
     };
     let policy = situation.policy;
-    let facts = situation.facts.clone();
+    let mut facts = situation.facts.clone();
+    if let (Some(Host::Address(address)), None) = (facts.destination.known(), &flow.dns_names) {
+        let client = facts.source.known().map(|source| source.ip());
+        facts.sought.to_mut().correlated = app.plane.name_of(client, *address);
+    }
     let selection = Selected {
         in_force: &in_force,
         policy,

@@ -10,6 +10,7 @@ mod flows;
 mod follow;
 mod handlers;
 mod history;
+mod known_names;
 mod lobby;
 mod outbounds;
 mod reload;
@@ -42,7 +43,7 @@ use crate::clock::unix_ms;
 
 /// The routes, each path once.
 fn router(app: Arc<App>) -> Router {
-    let methods: [(&str, MethodRouter<Arc<App>>); 22] = [
+    let methods: [(&str, MethodRouter<Arc<App>>); 23] = [
         (route::STATUS, get(handlers::status)),
         (route::DIAGNOSTICS, get(handlers::diagnostics)),
         (route::RELOAD, post(reload::reload)),
@@ -64,6 +65,7 @@ fn router(app: Arc<App>) -> Router {
         (route::POLICY, get(handlers::policy)),
         (route::DNS, get(flows::dns)),
         (route::DNS_EXPLAIN, get(flows::explain_name)),
+        (route::DNS_NAMES, get(known_names::known_names)),
         (route::OPENAPI, get(handlers::openapi)),
     ];
     let mut router = Router::new();

@@ -13,7 +13,7 @@ use crate::namespace::Namespace;
 use crate::reflow::shared;
 
 /// A name server of `names.py`, and what it was asked: `udp m.twitter.com 1`.
-struct Names {
+pub(crate) struct Names {
     _running: Running,
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -41,20 +41,20 @@ impl Names {
     }
 
     /// How often it was asked something that begins so; what it wrote is waited for.
-    fn asked(&self, words: &str) -> usize {
+    pub(crate) fn asked(&self, words: &str) -> usize {
         std::thread::sleep(Duration::from_millis(100));
         let asked = self.asked.lock().unwrap();
         asked.iter().filter(|line| line.contains(words)).count()
     }
 
-    fn all(&self) -> Vec<String> {
+    pub(crate) fn all(&self) -> Vec<String> {
         std::thread::sleep(Duration::from_millis(100));
         self.asked.lock().unwrap().clone()
     }
 }
 
 /// What dig prints for these words, comments included.
-fn dig(namespace: &Namespace, words: &str) -> String {
+pub(crate) fn dig(namespace: &Namespace, words: &str) -> String {
     let mut command = namespace.command("dig");
     command.args(["+tries=1", "+time=6", "@127.0.0.1", "-p", "53535"]);
     let output = command.args(words.split(' ')).output();
@@ -86,12 +86,12 @@ fn check(namespace: &Namespace, words: &str, status: &str, records: &[&str]) {
 }
 
 /// A host with reflow's directory: what is secret is asked by the SOCKS proxy, all else of the provider.
-struct World {
-    host: Namespace,
-    near: Names,
-    far: Names,
-    proxy: Option<Daemon>,
-    daemon: Daemon,
+pub(crate) struct World {
+    pub(crate) host: Namespace,
+    pub(crate) near: Names,
+    pub(crate) far: Names,
+    pub(crate) proxy: Option<Daemon>,
+    pub(crate) daemon: Daemon,
 }
 
 const DNS: &str = "egress privacy = socks5 127.0.0.1:2123\n\
@@ -109,7 +109,7 @@ impl World {
         ])
     }
 
-    fn with(files: Vec<(&str, String)>) -> Self {
+    pub(crate) fn with(files: Vec<(&str, String)>) -> Self {
         let host = Namespace::new("dns");
         // So that no client's own port is the server's.
         let range = "echo 32768 50000 > /proc/sys/net/ipv4/ip_local_port_range";
@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    fn check(&self, words: &str, status: &str, records: &[&str]) {
+    pub(crate) fn check(&self, words: &str, status: &str, records: &[&str]) {
         check(&self.host, words, status, records);
     }
 }

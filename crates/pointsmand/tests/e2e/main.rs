@@ -33,6 +33,7 @@ mod forwards;
 mod full;
 mod games;
 mod hardening;
+mod known_names;
 mod lists;
 mod live;
 mod log;

@@ -1,0 +1,70 @@
+//! `dns`: what the daemon's DNS server knows.
+
+use std::net::IpAddr;
+
+use clap::{Args, Subcommand};
+use pointsman_api::{KnownNames, route};
+use pointsman_policy::shown::plain;
+
+use crate::control;
+use crate::options::Global;
+use crate::output::{Out, Stop};
+
+/// Arguments of `dns`.
+#[derive(Args, Debug)]
+pub(crate) struct DnsArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+/// What is asked of the DNS server.
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The names that clients were told for an address
+    Names {
+        /// The address
+        address: IpAddr,
+        /// The client; without it, all
+        #[arg(long, value_name = "ADDRESS")]
+        client: Option<IpAddr>,
+    },
+}
+
+pub(crate) fn run(global: &Global, args: &DnsArgs, out: &mut Out) -> Result<(), Stop> {
+    match &args.what {
+        What::Names { address, client } => names(global, *address, *client, out),
+    }
+}
+
+fn names(
+    global: &Global,
+    address: IpAddr,
+    client: Option<IpAddr>,
+    out: &mut Out,
+) -> Result<(), Stop> {
+    let client = client.map(|client| format!("&client={client}"));
+    let path = format!(
+        "{}?address={address}{}",
+        route::DNS_NAMES,
+        client.unwrap_or_default()
+    );
+    let known: KnownNames = control::get(global, &path)?;
+    out.answer(&known, |out| {
+        known.names.iter().try_for_each(|it| {
+            let client = it.client.as_deref().unwrap_or("this host");
+            let ambiguous = if it.ambiguous { ", ambiguous" } else { "" };
+            out.line(format_args!(
+                "{} told to {}, for {} s more{ambiguous}",
+                plain(&it.name),
+                plain(client),
+                it.left_s
+            ))
+        })
+    })?;
+    match known.names.is_empty() {
+        true => Err(Stop::Failed(format!(
+            "no client was told {address} for a name that still counts"
+        ))),
+        false => Ok(()),
+    }
+}
