@@ -185,6 +185,16 @@ pub trait Files {
         self.beneath()?.has_address(address)
     }
 
+    /// Whether anybody on this host can read that file; `None`: that is not known.
+    fn is_open_to_others(&self, path: &Path) -> Option<bool> {
+        self.beneath()?.is_open_to_others(path)
+    }
+
+    /// The time of this host, since 1970; `None`: that is not known.
+    fn time(&self) -> Option<Duration> {
+        self.beneath()?.time()
+    }
+
     /// The value of an environment variable, for secrets `from_env`.
     fn variable(&self, name: &str) -> Option<String> {
         self.beneath()?.variable(name)

@@ -85,6 +85,8 @@ pub fn door(name: &str, listen: Vec<Listen>) -> DoorSpec {
         resolver: None,
         admits: Admission::default(),
         speaks: Speaks::Nothing,
+        tls: None,
+        web_path: None,
         same_family: false,
         limits: DoorLimits::default(),
         access_log: None,

@@ -5,6 +5,7 @@
 
 pub mod carried;
 pub mod case;
+mod certificate;
 pub mod clash_rule;
 #[cfg(test)]
 mod damage;

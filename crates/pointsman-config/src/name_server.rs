@@ -114,6 +114,8 @@ pub(crate) fn door(name: &str, at: SocketAddr, allow: Option<Vec<Prefix>>) -> Do
             allow,
         },
         speaks: Speaks::Dns,
+        tls: None,
+        web_path: None,
         same_family: false,
         limits: DoorLimits::default(),
         access_log: None,

@@ -5,18 +5,22 @@
 //! not choose hears nothing of a name.
 
 mod answering;
+mod carrier;
+mod connection;
 mod counts;
 mod datagrams;
 mod given;
 mod rates;
 mod stream;
 mod streams;
+mod visit;
 mod waits;
+mod web;
 
+pub(crate) use self::connection::{Arrived, serve as serve_connection};
 pub(crate) use self::counts::Counts;
 pub use self::counts::DnsCounts;
 pub(crate) use self::datagrams::serve as serve_datagrams;
 pub(crate) use self::rates::Rates;
-pub(crate) use self::stream::serve as serve_stream;
 pub(crate) use self::streams::Streams;
 pub(crate) use self::waits::Waits;

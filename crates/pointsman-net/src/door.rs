@@ -15,11 +15,14 @@ use crate::ledger::{Flows, Ticket};
 use crate::record::line::Line;
 use crate::record::log::AccessLog;
 use crate::spec::Number;
+use crate::tls::server::Acceptor;
 
 /// A door of one generation.
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) spec: DoorSpec,
+    /// How clients are spoken with, where that is within TLS.
+    pub(crate) tls: Option<Acceptor>,
     /// Its own log.
     pub(crate) log: Option<Arc<AccessLog>>,
 }

@@ -40,4 +40,5 @@ mod shared;
 pub mod spec;
 pub mod stream;
 pub mod tasks;
+mod tls;
 pub mod workers;

@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) dns: Counts,
     /// A query that nobody could answer is told now and then.
     pub(crate) dns_failures: Seldom,
+    /// A client that comes to no handshake is told of now and then.
+    pub(crate) dns_handshakes: Seldom,
     /// Those that wait for answers.
     pub(crate) dns_waits: Arc<Waits>,
     /// Connections by which they come.
@@ -157,6 +159,7 @@ impl Shared {
             connections: Tasks::new(),
             dns: Counts::default(),
             dns_failures: Seldom::default(),
+            dns_handshakes: Seldom::default(),
             dns_waits: Arc::default(),
             dns_streams: Arc::default(),
             dns_rates: Rates::default(),

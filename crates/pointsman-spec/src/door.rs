@@ -11,6 +11,7 @@ use pointsman_policy::fact::InboundKind;
 use crate::address::{Endpoint, Families};
 use crate::ids::{PolicyId, ResolverId};
 use crate::login::User;
+use crate::tls::TlsServer;
 
 /// An inbound: where it listens, whom it admits, what it speaks, and who decides on what came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,10 @@ pub struct DoorSpec {
     pub admits: Admission,
     /// How a client says where it wants to go.
     pub speaks: Speaks,
+    /// It speaks so within TLS.
+    pub tls: Option<Arc<TlsServer>>,
+    /// Queries come by HTTP, at this path (RFC 8484); `None`: one behind the other (RFC 7766, RFC 7858).
+    pub web_path: Option<Arc<str>>,
     /// Targets are reached over the client's family alone; any, for clients of a Unix socket.
     pub same_family: bool,
     /// How long its flows may last, and be quiet.

@@ -14,3 +14,4 @@ pub mod outbound;
 pub mod overlap;
 pub mod resolver;
 pub mod target;
+pub mod tls;

@@ -9,20 +9,25 @@
 mod cached;
 mod frame;
 mod name;
+mod options;
 mod own;
+mod padding;
 mod query;
 mod record;
 mod response;
 #[cfg(test)]
 pub(crate) mod tests;
+mod web;
 
 pub use cached::Cached;
 pub use frame::{MAX_FRAME, frame, write_frame};
 pub use name::{MAX_NAME, WireName};
 pub use own::{Ask, ExtendedError, OwnData, OwnRecord, Reply, write_refusal};
+pub use padding::{PADDED_BLOCK, pad};
 pub use query::{Edns, Query, Unanswerable, parse_query};
 pub use record::{Record, Records, Section};
 pub use response::{Lifetime, Response, parse_response};
+pub use web::{MEDIA_TYPE, NoMessage, max_age, message_of};
 
 /// The bytes of a header (RFC 1035 §4.1.1).
 pub const HEADER: usize = 12;

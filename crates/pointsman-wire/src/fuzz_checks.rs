@@ -17,7 +17,7 @@ mod tests;
 pub use datagrams::{check_datagrams, check_quic_frames};
 #[cfg(test)]
 pub(crate) use datagrams::{initial, joined, parts};
-pub use dns::check_dns;
+pub use dns::{check_dns, check_dns_web};
 
 /// Asserts the three promises of a parser on `bytes` and returns its verdict on all of them.
 pub fn promises<T: Debug + PartialEq>(

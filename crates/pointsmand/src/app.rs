@@ -188,7 +188,7 @@ impl App {
 
     /// The line that says that the daemon serves.
     pub(crate) fn ready(&self) -> String {
-        let word = |it: &Listening| format!(" {}={}@{}", it.name, it.kind.as_str(), it.at);
+        let word = |it: &Listening| format!(" {}={}@{}", it.name, it.kind.as_str(), it.shown());
         let words: String = self.in_force().listening().iter().map(word).collect();
         format!("ready{words}")
     }

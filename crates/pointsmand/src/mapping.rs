@@ -83,6 +83,8 @@ fn door(setup: &Setup, inbound: &Inbound) -> DoorSpec {
             InboundKind::Mixed => Speaks::Mixed,
             _ => Speaks::Socks,
         },
+        tls: None,
+        web_path: None,
         same_family: false,
         limits: DoorLimits::default(),
         access_log: None,

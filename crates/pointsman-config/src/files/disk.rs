@@ -6,9 +6,9 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufRead as _, Read, Seek, SeekFrom};
 use std::net::IpAddr;
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{BEGINNING, Files, Opened, Stamp, addresses};
 
@@ -99,6 +99,15 @@ impl Files for Disk {
             IpAddr::V4(address) => addresses::has_v4(&table, address),
             IpAddr::V6(address) => addresses::has_v6(&table, address),
         })
+    }
+
+    fn is_open_to_others(&self, path: &Path) -> Option<bool> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(metadata.permissions().mode() & 0o004 != 0)
+    }
+
+    fn time(&self) -> Option<Duration> {
+        UNIX_EPOCH.elapsed().ok()
     }
 
     fn variable(&self, name: &str) -> Option<String> {

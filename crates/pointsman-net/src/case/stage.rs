@@ -137,12 +137,15 @@ impl Stage {
             resolver: None,
             admits: Admission::default(),
             speaks: Speaks::Mixed,
+            tls: None,
+            web_path: None,
             same_family: false,
             limits: DoorLimits::default(),
             access_log: None,
         };
         let door = Arc::new(Door {
             spec: door,
+            tls: None,
             log: None,
         });
         let shared = Shared::new(Dialer::default(), || 0);

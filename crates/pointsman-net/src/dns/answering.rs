@@ -10,7 +10,7 @@ use pointsman_policy::local_names::{LocalName, local_name};
 use pointsman_policy::{Action, Domain, Host};
 use pointsman_spec::dns::DnsEnd;
 use pointsman_wire::dns::{
-    ExtendedError, MAX_MESSAGE, OwnData, OwnRecord, Query, Reply, Unanswerable, code, kind,
+    ExtendedError, MAX_MESSAGE, OwnData, OwnRecord, Query, Reply, Unanswerable, code, kind, pad,
     parse_query, write_refusal,
 };
 use tokio::time::Instant;
@@ -62,6 +62,8 @@ pub(super) struct Asker {
     /// The address of this host that it asks.
     pub(super) here: Option<SocketAddr>,
     pub(super) network: Network,
+    /// Nobody can read on the way: what was padded is answered padded.
+    pub(super) is_private: bool,
 }
 
 impl Asker {
@@ -93,6 +95,7 @@ pub(super) struct Asking {
     network: Network,
     /// Who is told.
     told: Told,
+    is_private: bool,
     _place: WaitPlace,
 }
 
@@ -117,9 +120,36 @@ impl Service {
         &self.server
     }
 
+    pub(super) fn door(&self) -> &Arc<Door> {
+        &self.door
+    }
+
+    /// Whether a message is one that is answered, if only by a refusal.
+    pub(super) fn is_query(&self, message: &[u8]) -> bool {
+        !matches!(parse_query(message), Err(Unanswerable::Silent))
+    }
+
+    /// Tells of a client that speaks TLS where none is spoken.
+    pub(super) fn tell_of_tls(&self) {
+        let shared = self.ways.shared();
+        shared.dns.count_connection();
+        if shared.dns_handshakes.is_due(Instant::now()) {
+            let name = &self.door.spec.name;
+            tracing::warn!(
+                "a client of `{name}` speaks TLS, and there is none (told once a minute; `diagnostics` counts them)"
+            );
+        }
+    }
+
     /// Answers a message, where nobody has to be asked: the reply is appended to `out`.
     pub(super) fn take(&self, message: &[u8], asker: Asker, out: &mut Vec<u8>) -> Outcome {
+        let begin = out.len();
         let (became, outcome) = self.answer(message, asker, out);
+        if let (true, Outcome::Replied, Ok(query)) =
+            (asker.is_private, &outcome, parse_query(message))
+        {
+            pad(&query, begin, out);
+        }
         if let Some(became) = became {
             self.ways.shared().dns.count(became);
         }
@@ -255,6 +285,7 @@ impl Service {
             ways: self.ways.clone().of(&ends),
             network: asker.network,
             told,
+            is_private: asker.is_private,
             _place: place,
         };
         (None, Outcome::Asking(Box::new(asking)))
@@ -371,7 +402,11 @@ impl Asking {
         let correlation = &self.ways.shared().correlation;
         self.told
             .heard(&heard, correlation, now, correlation::now());
+        let begin = out.len();
         write_heard(&query, &heard, now, limit, out);
+        if self.is_private {
+            pad(&query, begin, out);
+        }
         if let Heard::Failed(failure) = &heard
             && self.ways.shared().dns_failures.is_due(now)
         {

@@ -19,6 +19,8 @@ pub struct DnsCounts {
     pub refused: u64,
     /// Not answered: no queries, dropped by a rule, or far too many at once.
     pub dropped: u64,
+    /// Connections that came to no query: closed at once, or without a handshake of TLS.
+    pub connections_refused: u64,
 }
 
 /// What became of a query.
@@ -34,13 +36,17 @@ pub(super) enum Became {
 
 /// Counts while queries are answered.
 #[derive(Debug, Default)]
-pub(crate) struct Counts([AtomicU64; 6]);
+pub(crate) struct Counts([AtomicU64; 6], AtomicU64);
 
 impl Counts {
     pub(super) fn count(&self, became: Became) {
         if let Some(count) = self.0.get(place(became)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub(super) fn count_connection(&self) {
+        self.1.fetch_add(1, Ordering::Relaxed);
     }
 
     /// All counts of this moment.
@@ -58,6 +64,7 @@ impl Counts {
             failed: of(Became::Failed),
             refused: of(Became::Refused),
             dropped: of(Became::Dropped),
+            connections_refused: self.1.load(Ordering::Relaxed),
         }
     }
 }

@@ -154,6 +154,7 @@ impl Desk {
                 client: Some(datagram.from),
                 here: here.or_else(|| Some(self.local.get())),
                 network: Network::Udp,
+                is_private: false,
             };
             for message in datagram.each() {
                 let begin = self.written.len();

@@ -63,9 +63,15 @@ pub(super) async fn converse(arriving: Arriving) -> Option<AfterHandshake> {
     } = accepted;
     let mut client = Stream::new(socket);
     if generation.door(listener)?.spec.speaks == Speaks::Dns {
-        let line = dns::serve_stream(shared, generation, listener, client, ends, tasks);
+        let arrived = dns::Arrived {
+            shared,
+            generation,
+            listener,
+            ends,
+            tasks,
+        };
         // On the heap: the room is that of flows.
-        Box::pin(line).await;
+        Box::pin(dns::serve_connection(arrived, client)).await;
         return None;
     }
     let mut bound = None;

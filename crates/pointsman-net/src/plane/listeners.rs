@@ -53,6 +53,7 @@ pub(super) struct Standing {
     pub(super) id: ListenerId,
     pub(super) name: Arc<str>,
     pub(super) kind: InboundKind,
+    pub(super) scheme: Option<&'static str>,
     /// As it was asked for: port 0 stays 0.
     pub(super) asked: At,
     pub(super) bound: Option<SocketAddr>,
@@ -69,6 +70,7 @@ impl Standing {
             id,
             name: Arc::clone(&wanted.name),
             kind: wanted.kind,
+            scheme: wanted.scheme,
             asked: wanted.at.clone(),
             bound,
             inherited: match &wanted.at {
@@ -92,6 +94,7 @@ impl Standing {
         Self {
             name: Arc::clone(&whole.name),
             kind: whole.kind,
+            scheme: whole.scheme,
             within: true,
             ..self.clone()
         }
@@ -107,6 +110,7 @@ impl Standing {
             id: self.id,
             name: Arc::clone(&self.name),
             kind: self.kind,
+            scheme: self.scheme,
             at,
             reached: self.bound.filter(|_| !self.asked.is_udp()),
         }

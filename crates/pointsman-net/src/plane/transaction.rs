@@ -39,6 +39,7 @@ use crate::outbound::Ways;
 use crate::record::log::AccessLog;
 use crate::spec::{Number, Spec};
 use crate::tasks::Tasks;
+use crate::tls::server::Acceptor;
 
 /// A generation that could come into force: dropping it changes nothing.
 #[derive(Debug)]
@@ -337,8 +338,9 @@ impl<S> Plane<S> {
                 };
                 opening.log(path).map_err(lacks)
             });
-            let (spec, log) = (spec.clone(), log.transpose()?);
-            Ok(Arc::new(Door { spec, log }))
+            let (tls, log) = (acceptor(spec)?, log.transpose()?);
+            let spec = spec.clone();
+            Ok(Arc::new(Door { spec, tls, log }))
         };
         spec.inbounds.iter().map(door).collect()
     }
@@ -383,6 +385,24 @@ impl Plane {
         self.commit_refresh(prepared, ());
         Ok(())
     }
+}
+
+/// What makes TLS of a door's connections, where it speaks that.
+fn acceptor(spec: &DoorSpec) -> Result<Option<Acceptor>, ApplyError> {
+    let Some(tls) = &spec.tls else {
+        return Ok(None);
+    };
+    let protocols: &[&[u8]] = match &spec.web_path {
+        Some(_) => &[b"h2", b"http/1.1"],
+        None => &[b"dot"],
+    };
+    let lacks = |source| ApplyError::Lacks {
+        kind: in_words(spec.speaks.kind()),
+        inbound: Arc::clone(&spec.name),
+        what: "its certificate".to_owned(),
+        source,
+    };
+    Acceptor::new(tls, protocols).map(Some).map_err(lacks)
 }
 
 /// Serves what comes by datagrams, as the listener's door speaks.

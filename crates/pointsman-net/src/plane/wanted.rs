@@ -24,6 +24,8 @@ use crate::spec::listening::At;
 pub(super) struct Wanted {
     pub(super) name: Arc<str>,
     pub(super) kind: InboundKind,
+    /// See [`crate::spec::listening::Listening`].
+    pub(super) scheme: Option<&'static str>,
     pub(super) at: At,
     /// Where it leads, by its place among the generation's doors.
     pub(super) door: usize,
@@ -85,6 +87,10 @@ impl Socket {
         Wanted {
             name: Arc::clone(&spec.name),
             kind: spec.speaks.kind(),
+            scheme: spec.tls.as_ref().map(|_| match spec.web_path {
+                Some(_) => "https",
+                None => "tls",
+            }),
             at: self.at,
             door,
             spare: self.spare,

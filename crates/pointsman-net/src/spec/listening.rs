@@ -20,10 +20,23 @@ pub struct Listening {
     pub name: Arc<str>,
     /// What the inbound speaks; `Forward` for a forward.
     pub kind: InboundKind,
+    /// What its clients speak below that, in a URL's word: `tls`, `https`; `None`: nothing else.
+    pub scheme: Option<&'static str>,
     /// Where, with the port that port 0 got.
     pub at: At,
     /// The address at which it is reached, also where its socket was handed over; `None`: not by TCP.
     pub reached: Option<SocketAddr>,
+}
+
+impl Listening {
+    /// The address as people are told it: `https://127.0.0.1:443`.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self.scheme {
+            Some(scheme) => format!("{scheme}://{}", self.at),
+            None => self.at.to_string(),
+        }
+    }
 }
 
 /// An address that can be listened on: `127.0.0.1:5432`, `udp://127.0.0.1:53`, `unix:/run/x.sock`, `fd:3`.

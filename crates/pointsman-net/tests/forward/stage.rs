@@ -145,6 +145,8 @@ impl Forward {
             resolver: None,
             admits: Admission::default(),
             speaks: Speaks::Nothing,
+            tls: None,
+            web_path: None,
             same_family: self.same_family,
             limits: DoorLimits {
                 lifetime: self.lifetime,

@@ -223,6 +223,8 @@ pub(crate) fn inbound(name: &str, kind: InboundKind) -> DoorSpec {
             InboundKind::Socks5 => Speaks::Socks,
             other => panic!("{other:?} is no proxy"),
         },
+        tls: None,
+        web_path: None,
         same_family: false,
         limits: DoorLimits::default(),
         access_log: None,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a [`Query`] has one question of the Internet's class, in one piece at a fixed place, and at most one OPT.
 
+use super::options::{PADDING, has_option};
 use super::{
     CLASS_IN, DATAGRAM_LIMIT, HEADER, PLAIN_LIMIT, Records, Section, WireName, code, flag, kind,
     u16_at,
@@ -13,9 +14,11 @@ pub struct Query<'a> {
     bytes: &'a [u8],
     question_end: usize,
     edns: Option<Edns>,
+    padded: bool,
 }
 
-/// What a message says by its OPT record (RFC 6891 §6.1). Options of clients are not read, and go nowhere.
+/// What a message says by its OPT record (RFC 6891 §6.1). Options of clients go nowhere, and are not read but
+/// for padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edns {
     /// The longest datagram that the sender takes, in bytes; at least [`PLAIN_LIMIT`].
@@ -59,6 +62,7 @@ pub fn parse_query(bytes: &[u8]) -> Result<Query<'_>, Unanswerable> {
         bytes,
         question_end,
         edns: None,
+        padded: false,
     };
     let mut records = Records::new(bytes, question_end);
     for record in records.by_ref() {
@@ -79,6 +83,7 @@ pub fn parse_query(bytes: &[u8]) -> Result<Query<'_>, Unanswerable> {
                 .get(record.ttl_at() + 2)
                 .is_some_and(|it| it & 0x80 != 0),
         });
+        query.padded = has_option(bytes.get(record.data).unwrap_or(&[]), PADDING);
     }
     if records.is_broken() || records.at() != bytes.len() {
         return Err(malformed);
@@ -165,6 +170,12 @@ impl<'a> Query<'a> {
     #[must_use]
     pub fn dnssec_ok(&self) -> bool {
         self.edns.is_some_and(|edns| edns.dnssec_ok)
+    }
+
+    /// Whether it is padded, so that its reply shall be, too ([`super::pad`]).
+    #[must_use]
+    pub fn is_padded(&self) -> bool {
+        self.padded
     }
 
     /// The longest reply that may be sent by datagram, in bytes.

@@ -27,6 +27,17 @@ pub fn check_dns(bytes: &[u8]) {
     }
 }
 
+/// Targets of requests that carry queries.
+pub fn check_dns_web(bytes: &[u8]) {
+    let target = String::from_utf8_lossy(bytes);
+    if let Ok(message) = dns::message_of(Some(&target)) {
+        assert!(message.len() <= MAX_MESSAGE);
+        let again = format!("dns={}", data_encoding::BASE64URL_NOPAD.encode(&message));
+        assert_eq!(dns::message_of(Some(&again)), Ok(message));
+    }
+    assert!(dns::max_age(bytes) >> 31 == 0);
+}
+
 fn check_query(bytes: &[u8]) {
     let error = Some(ExtendedError {
         number: 15,
@@ -46,6 +57,13 @@ fn check_query(bytes: &[u8]) {
                 let read = dns::parse_response(&out).expect("what was written");
                 assert!(read.is_to(query.id(), query.question()));
                 assert_eq!(read.is_truncated(), !whole);
+                let length = out.len();
+                dns::pad(&query, 0, &mut out);
+                assert!(out.len() <= MAX_MESSAGE && (query.is_padded() || out.len() == length));
+                assert!(
+                    dns::parse_response(&out)
+                        .is_ok_and(|it| it.is_to(query.id(), query.question()))
+                );
             }
             let mut out = Vec::new();
             let copy = Ask {

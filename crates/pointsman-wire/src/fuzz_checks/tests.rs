@@ -25,6 +25,7 @@ fn targets() -> Vec<Target> {
         ("banner", check_banner, banner::seeds()),
         ("datagrams", check_datagrams, datagram_seeds()),
         ("dns", check_dns, crate::dns::tests::seeds()),
+        ("dns_web", check_dns_web, dns_web_seeds()),
         ("quic_frames", check_quic_frames, quic::frames_seeds()),
         ("socks", check_socks, socks_seeds()),
         ("http_request", check_http_request, http_request_seeds()),
@@ -40,6 +41,16 @@ fn targets() -> Vec<Target> {
 
 fn datagram_seeds() -> Vec<(&'static str, Vec<u8>)> {
     [quic::seeds(), datagrams::seeds()].concat()
+}
+
+fn dns_web_seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let texts = [
+        ("get", "dns=AAABAAABAAAAAAAAAWEEdGVzdAAAAQAB"),
+        ("padded", "ct=x&dns=_-8=&y"),
+        ("twice", "dns=AAEC&dns=AAEC"),
+        ("escaped", "dns=AA%3D%3D"),
+    ];
+    texts.map(|(name, text)| (name, text.into())).into()
 }
 
 fn sniff_seeds() -> Vec<(&'static str, Vec<u8>)> {

@@ -37,7 +37,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
         .map(|listening| api::daemon::InboundState {
             name: listening.name.to_string(),
             kind: listening.kind.as_str().to_owned(),
-            address: listening.at.to_string(),
+            address: listening.shown(),
         });
     Json(api::Status {
         state: state.to_owned(),
@@ -152,6 +152,7 @@ fn queries(app: &App) -> BTreeMap<String, u64> {
         failed,
         refused,
         dropped,
+        connections_refused,
     } = app.plane.dns_counts();
     let all = [
         ("known", known),
@@ -160,6 +161,7 @@ fn queries(app: &App) -> BTreeMap<String, u64> {
         ("failed", failed),
         ("refused", refused),
         ("dropped", dropped),
+        ("connections_refused", connections_refused),
     ];
     all.map(|(word, count)| (word.to_owned(), count)).into()
 }

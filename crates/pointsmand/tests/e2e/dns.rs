@@ -1,6 +1,7 @@
 //! The DNS server, asked by `dig`: who hears of which name, and what comes back.
 
 mod asks;
+mod secured;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

@@ -18,6 +18,7 @@ use super::asking::{Said, own};
 use super::dns::Dns;
 use super::policies::{Policies, line};
 use super::rule_sets::RuleSets;
+use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Severity, Span};
 use crate::setup::{DnsEnd, DnsServer, FollowSpec, Kind};
@@ -37,6 +38,7 @@ const MOST_TRIED: usize = 500;
 
 /// What of the configuration rules for names need.
 pub(super) struct Context<'a> {
+    pub(super) input: &'a Input<'a>,
     pub(super) rule_sets: &'a RuleSets,
     pub(super) databases: &'a Arc<GeoDatabases>,
     pub(super) policies: &'a Policies,

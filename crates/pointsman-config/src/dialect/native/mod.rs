@@ -6,6 +6,7 @@
 
 mod allow;
 mod asking;
+mod certificates;
 mod columns;
 mod defaults;
 mod dns;
@@ -19,6 +20,7 @@ mod outbounds;
 mod policies;
 mod queries;
 mod query_checks;
+mod query_doors;
 mod rule_sets;
 mod schema;
 #[cfg(test)]
@@ -156,13 +158,14 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
     let mut forwards = forwards::read(parts.forwards, &mut table, input, problems);
     let mut policies = written.lower(&table, &rule_sets, &databases, problems);
     let context = following::Context {
+        input,
         rule_sets: &rule_sets,
         databases: &databases,
         policies: &policies,
         outbounds: &table,
     };
     let said = asking::said(&dns, &table, problems);
-    let server = queries::read(&dns, &said, &context, problems);
+    let server = queries::read(&dns, &said, &context, &mut files, problems);
     let asks = asking::spec(&dns, &said, server.as_ref(), &table);
     let mut inbounds = inbounds::read(parts.inbounds, &policies, &dns, input, &mut files, problems);
     let tests = parts

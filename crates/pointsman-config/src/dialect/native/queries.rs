@@ -2,29 +2,28 @@
 //!
 //! Invariant: without `listen` there is no server, and the keys that only a server has are told.
 
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pointsman_policy::condition::DomainTest;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, Rule};
-use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy, Prefix};
+use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy};
 
 use super::asking::Said;
 use super::dns::{Dns, ServerKeys};
 use super::following::{self, Context, Used, leads_to};
 use super::list_files::plain_keys;
-use super::query_checks;
 use super::rule_sets::NativeScope;
-use super::{allow, given, named};
+use super::{given, named, query_checks, query_doors};
 use crate::forward::origin;
-use crate::name_server::{Ends, door};
+use crate::name_server::Ends;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::rule_list::{Fallback, RuleLists};
-use crate::setup::{DnsEnd, DnsLimits, DnsServer, DoorSpec, Kind, Refusal, ResolverId, Written};
+use crate::setup::{DnsEnd, DnsLimits, DnsServer, Kind, Refusal, ResolverId};
 use crate::tree::{self, Expansion, Lists, LowerContext};
-use crate::value::{self, parse_bind};
-use crate::yaml::{KeyStyle, Node, Value};
+use crate::value;
+use crate::yaml::{KeyStyle, Node};
 
 /// Words of rules that answer by themselves.
 const ANSWERS: [(&str, DnsEnd); 5] = [
@@ -46,6 +45,7 @@ pub(super) fn read(
     dns: &Dns<'_>,
     said: &Said,
     context: &Context<'_>,
+    files: &mut Vec<PathBuf>,
     problems: &mut Problems,
 ) -> Option<DnsServer> {
     let ServerKeys {
@@ -67,7 +67,7 @@ pub(super) fn read(
         }
         return None;
     };
-    let doors = doors(listen, problems);
+    let doors = query_doors::read(listen, context.input, files, problems);
     let limits = limits.map_or_else(DnsLimits::default, |node| read_limits(node, problems));
     let has_policy = context.policies.main.is_some();
     let (mut ends, table) = ends(dns, has_policy);
@@ -257,95 +257,6 @@ fn of_domains(node: Option<&Node>, table: &Outbounds, problems: &mut Problems) -
             })
         });
     rules.collect()
-}
-
-/// One listener, or a list of them.
-fn doors(node: &Node, problems: &mut Problems) -> Vec<Written<DoorSpec>> {
-    let items = match &node.value {
-        Value::List(items) => items.as_slice(),
-        Value::Map(_) | Value::Scalar(..) => std::slice::from_ref(node),
-    };
-    if items.is_empty() {
-        let message = "`listen` needs at least one address";
-        problems.error("missing-key", &node.span, message);
-    }
-    let mut doors: Vec<Written<DoorSpec>> = Vec::new();
-    for item in items {
-        let (address, name, allowed) = match &item.value {
-            Value::Map(_) => {
-                let mut keys = item.keys("a listener of `dns`", KeyStyle::Exact, problems);
-                let address = keys.require("address", problems);
-                let name = given(&mut keys, "name");
-                let name = name.and_then(|node| value::name(node, "`name`", problems));
-                let allowed = allow::read(keys.take_pair("allow"), problems);
-                keys.not_yet(&["tls"], problems);
-                keys.finish(problems);
-                let Some(address) = address else { continue };
-                (address, name, allowed.map(|(ranges, _)| ranges))
-            }
-            Value::List(_) | Value::Scalar(..) => (item, None, None),
-        };
-        let Some(at) = listen_at(address, problems) else {
-            continue;
-        };
-        open(at, allowed.as_deref(), &address.span, problems);
-        let name = name.map_or_else(|| free_name(&doors), str::to_owned);
-        if doors.iter().any(|other| *other.name == *name) {
-            let message = format!("two listeners of `dns` are called `{name}`");
-            problems.error("duplicate-name", &item.span, message);
-        }
-        doors.push(Written {
-            what: door(&name, at, allowed),
-            span: Some(item.span.clone()),
-        });
-    }
-    doors
-}
-
-/// `dns`, then `dns-2` ...
-fn free_name(doors: &[Written<DoorSpec>]) -> String {
-    match doors.len() {
-        0 => "dns".to_owned(),
-        others => format!("dns-{}", others + 1),
-    }
-}
-
-/// `udp://ADDRESS[:PORT]`, which opens TCP, too.
-fn listen_at(node: &Node, problems: &mut Problems) -> Option<SocketAddr> {
-    let text = node.text("`listen`", problems)?;
-    let rest = match text.split_once("://") {
-        Some(("udp", rest)) => rest,
-        Some((scheme @ ("tls" | "https" | "quic"), _)) => {
-            let message = format!("queries by `{scheme}://`; this address is not opened");
-            problems.not_yet(&node.span, message);
-            return None;
-        }
-        Some(("tcp", _)) => {
-            let message = "a DNS server listens by `udp://`, which opens TCP, too";
-            problems.error("invalid-value", &node.span, message);
-            return None;
-        }
-        Some(_) | None => {
-            let message = format!("`listen`: `{text}` is no address of a DNS server");
-            problems.error("invalid-address", &node.span, message).hint =
-                Some("write `udp://127.0.0.1:53`".into());
-            return None;
-        }
-    };
-    let with_port = match rest.parse::<std::net::IpAddr>() {
-        Ok(address) => SocketAddr::new(address, 53).to_string(),
-        Err(_with_port) => rest.to_owned(),
-    };
-    value::or_problem(parse_bind(&with_port), node, "`listen`", problems)
-}
-
-fn open(at: SocketAddr, allowed: Option<&[Prefix]>, span: &Span, problems: &mut Problems) {
-    if at.ip().is_loopback() || allowed.is_some() {
-        return;
-    }
-    let message = format!("anybody who reaches {at} can ask this DNS server");
-    let hint = "say who may: `{ address: ..., allow: [192.168.0.0/16] }`, or listen on 127.0.0.1";
-    problems.warning("open-resolver", span, message).hint = Some(hint.into());
 }
 
 fn read_limits(node: &Node, problems: &mut Problems) -> DnsLimits {

@@ -15,6 +15,7 @@ fn wanted(name: &str, text: &str, implied: bool) -> Wanted {
     Wanted {
         name: name.into(),
         kind: InboundKind::Mixed,
+        scheme: None,
         at: at(text),
         door: 0,
         spare: false,
@@ -34,6 +35,7 @@ fn standing(text: &str) -> Standing {
         id: ListenerId(0),
         name: "old".into(),
         kind: InboundKind::Mixed,
+        scheme: None,
         inherited: match asked {
             At::Fd(number) => Some(number),
             At::Tcp(_) | At::Udp(_) | At::Unix(_) => None,

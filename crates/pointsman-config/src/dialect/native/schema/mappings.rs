@@ -480,11 +480,44 @@ const LISTENS: ValueKind = ValueKind::Mapping(&mapping(
         needed_told(
             "address",
             QUERIES,
-            "`udp://ADDRESS[:PORT]`, which opens TCP, too",
+            "`udp://ADDRESS[:PORT]`, which opens TCP, too; `tls://...`, `https://...`",
         ),
         told("name", NAME, "What rules and records call it"),
         told("allow", List(&Matching("[.:]")), "Who may ask"),
-        told("tls", Any, "Not yet"),
+        told(
+            "tls",
+            ValueKind::Mapping(&TLS_SERVER),
+            "What is shown to clients",
+        ),
+    ],
+));
+
+const TLS_SERVER: Mapping = mapping(
+    ("", ""),
+    &[
+        needed_told(
+            "certificates",
+            Either(&[CERTIFICATE, Items(&CERTIFICATE, 1)]),
+            "A certificate and its key",
+        ),
+        told("client", Any, "Not yet"),
+        told("alpn", Any, "Not yet"),
+        told("minimum", Any, "Not yet"),
+        told("resume", Any, "Not yet"),
+    ],
+);
+
+const CERTIFICATE: ValueKind = ValueKind::Mapping(&mapping(
+    ("", ""),
+    &[
+        needed_told(
+            "certificate",
+            File,
+            "A file in PEM: the server's own, then others'",
+        ),
+        needed_told("key", File, "A file in PEM that nobody else can read"),
+        told("directory", Any, "Not yet"),
+        told("ocsp", Any, "Not yet"),
     ],
 ));
 

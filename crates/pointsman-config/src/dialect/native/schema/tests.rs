@@ -80,7 +80,7 @@ dns:
   hosts: { nas.lan: 192.168.1.5, .test: [127.0.0.1, "::1"] }
   domains: { corp.example: far }
   family: prefer-ipv4
-  listen: ["udp://127.0.0.1", { address: "udp://[::1]:53", name: six, allow: ["::1"], tls: {} }]
+  listen: ["udp://127.0.0.1", { address: "udp://[::1]:53", name: six, allow: ["::1"] }, { address: "https://[::1]", tls: { certificates: [{ certificate: dns.pem, key: dns.key, ocsp: dns.ocsp, directory: certs }], client: {}, alpn: [h2], minimum: "1.2", resume: 12h } }]
   rules: ["RULE-SET, secret-sites, nxdomain", "FALLBACK, isp"]
   ask: { privacy: far }
   undecided: isp
@@ -207,6 +207,15 @@ fn schema_keys() -> seen::Known {
         (
             "a listener of `dns`",
             "/properties/dns/properties/listen/anyOf/1".to_owned(),
+        ),
+        (
+            "`tls`",
+            "/properties/dns/properties/listen/anyOf/1/properties/tls".to_owned(),
+        ),
+        (
+            "a certificate",
+            "/properties/dns/properties/listen/anyOf/1/properties/tls/properties/certificates/anyOf/0"
+                .to_owned(),
         ),
         ("a test", "/properties/tests/items/anyOf/1".to_owned()),
         ("a forward", format!("/properties/forwards/{by_name}")),

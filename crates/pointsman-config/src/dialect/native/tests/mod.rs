@@ -6,6 +6,7 @@ mod forwards;
 mod hints;
 mod limits;
 mod queries;
+mod query_doors;
 mod resolvers;
 mod rule_sets;
 mod sections;
@@ -17,6 +18,7 @@ use expect_test::{Expect, expect};
 use pointsman_policy::{Fact, Facts, Host, Provenance, SoughtFacts, Step};
 
 use super::*;
+use crate::certificate::tests as certificate;
 use crate::files::Memory;
 use crate::fuzz_checks::survives_damage;
 use crate::load::{Loaded, load};
@@ -74,6 +76,9 @@ fn files(text: &str) -> Memory {
         ("conf/password", "s3cret\n"),
         ("conf/office.password", "s3cret\n"),
         ("conf/no.mmdb", "nothing"),
+        ("conf/dns.pem", certificate::CHAIN),
+        ("conf/dns.key", certificate::KEY),
+        ("conf/other.key", certificate::OTHER),
     ]);
     for name in ["TOKEN", "BOB_PASSWORD"] {
         files.variables.insert(name.into(), "s3cret".into());

@@ -75,10 +75,10 @@ fn addresses_of_servers_are_checked() {
         &["1:16: error[invalid-address]: `listen`: `127.0.0.1:53` is no address of a DNS server"],
     );
     listen(
-        "'tls://127.0.0.1:853'",
+        "'quic://127.0.0.1:853'",
         &[
             "1:1: warning[nothing-served]: there are neither inbounds nor forwards: nothing will be served",
-            "1:16: note[not-yet]: not yet: queries by `tls://`; this address is not opened",
+            "1:16: note[not-yet]: not yet: queries by `quic://`; this address is not opened",
         ],
     );
     listen(

@@ -1,0 +1,3 @@
+//! TLS, by rustls on ring (ADR 6).
+
+pub(crate) mod server;
