@@ -20,7 +20,10 @@ impl List<'_> {
         }
         self.leaks(condition, then);
         let repeated = otherwise.is_some() || lines(then) > 1;
-        let changes = || self.resolves(condition) || self.node_resolves(then);
+        // What the first rule behind `else` resolves, the condition of the second would see.
+        let behind_else =
+            otherwise.is_some_and(|branch| lines(branch) > 1 && self.node_resolves(branch));
+        let changes = || self.resolves(condition) || self.node_resolves(then) || behind_else;
         if repeated && self.sees(condition) && changes() {
             self.refuse(
                 "a list would ask this condition again after the address was resolved, and it could answer \

@@ -56,6 +56,13 @@ fn what_a_list_cannot_say_is_refused() {
             `cond ip in 10.0.0.0/8 no-resolve => any [` (t:2): a list would ask this condition again after the address was resolved, and it could answer otherwise: let it resolve, too (without `no-resolve`), or keep the tree
         "#]],
     );
+    // The branch behind `else` resolves with its first rule, before the condition is asked again for its second.
+    check(
+        "any [\n cond ip in 10.0.0.0/8 no-resolve => reset else => any [\n cond ip in 10.3.0.0/16 => reset\n cond network eq udp => reset\n ]\n direct\n]",
+        expect![[r#"
+            `cond ip in 10.0.0.0/8 no-resolve => reset` (t:2): a list would ask this condition again after the address was resolved, and it could answer otherwise: let it resolve, too (without `no-resolve`), or keep the tree
+        "#]],
+    );
 }
 
 #[test]
