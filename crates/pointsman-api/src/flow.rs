@@ -35,6 +35,9 @@ pub struct FlowRecord {
     pub dns_name_error: Option<String>,
     /// What the first bytes are; `null` where nobody looked.
     pub protocol: Option<String>,
+    /// What the server said of itself, where it spoke before its client did; absent where not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Server>,
     /// How it came in.
     pub inbound: Inbound,
     /// Whether it is the connection of an association: its flows over UDP have records of their own; absent where not.
@@ -85,6 +88,15 @@ pub struct FlowRecord {
     /// How long each step took.
     #[serde(default)]
     pub took_us: Took,
+}
+
+/// What a server says of itself by its first bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// `ftp`, `imap`, `mysql`, `pop3`, `smtp`, `ssh` or `vnc`.
+    pub protocol: String,
+    /// Its program and version, where the protocol has a place for it; else null.
+    pub software: Option<String>,
 }
 
 /// A target that was passed by.

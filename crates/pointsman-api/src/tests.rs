@@ -151,6 +151,7 @@ fn a_flow_record_is_frozen() {
         dns_name_from: None,
         dns_name_error: None,
         protocol: None,
+        server: None,
         inbound: Inbound {
             kind: "socks5".into(),
             name: Some("default".into()),

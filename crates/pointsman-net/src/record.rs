@@ -18,6 +18,7 @@ use pointsman_policy::fact::{Look, Parent, Process};
 use pointsman_policy::model::Origin;
 pub use pointsman_policy::time::rfc3339;
 use pointsman_policy::{Action, Fact, Facts};
+pub use pointsman_wire::sniff::{Banner, ServerProtocol};
 
 pub use self::end::{By, End, Fault, Limit, Side};
 pub use self::incidents::{Attempt, Befell, Incidents, MOST, PassedBy, Rest};

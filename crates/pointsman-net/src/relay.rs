@@ -239,7 +239,8 @@ impl<F: Counts> Relay<F> {
             ),
         };
         let mut progress = Progress::default();
-        let waits = half.pump(from, to, &self.pool, &mut progress, cx);
+        let hears = account::hears_first(&*self.flow, source);
+        let waits = half.pump(from, to, &self.pool, hears, &mut progress, cx);
         let blocked = matches!(waits, Ok(Wait::Writable));
         if let Some(clock) = &mut self.clock {
             clock.note_target(target, blocked, progress.sent() > 0);

@@ -41,6 +41,10 @@ pub(crate) fn wire(record: &FlowRecord, setup: Option<&Setup>) -> api::FlowRecor
             .look
             .known()
             .map(|look| look.protocol.as_str().to_owned()),
+        server: incidents.banner.as_ref().map(|banner| api::flow::Server {
+            protocol: banner.protocol.as_str().to_owned(),
+            software: banner.software.clone(),
+        }),
         inbound: api::flow::Inbound {
             kind: inbound.map_or("", |i| i.kind.as_str()).to_owned(),
             name: inbound

@@ -36,7 +36,7 @@ pub(super) struct Brief {
 }
 
 /// What is not every flow's and no two have alike.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Seldom {
     entry: Option<Matched>,
     /// But for the dial's.
@@ -130,6 +130,11 @@ impl Brief {
             record.lasted = *lasted;
         }
         record
+    }
+
+    /// What befell it, to be written to.
+    pub(super) fn incidents(&mut self) -> &mut Incidents {
+        &mut self.seldom.get_or_insert_default().incidents
     }
 
     /// About how many bytes it takes, without what it shares with others.

@@ -8,6 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
+use pointsman_wire::Parse;
+use pointsman_wire::sniff::banner;
 use tokio::time::Instant;
 
 use super::brief::{Brief, Kinds};
@@ -303,6 +305,18 @@ impl LiveFlow {
 impl Counts for LiveFlow {
     fn bytes(&self) -> &FlowBytes {
         &self.bytes
+    }
+
+    fn server_spoke_first(&self, bytes: &[u8]) {
+        let Parse::Done(banner, _) = banner(bytes) else {
+            return;
+        };
+        let mut known = self.so_far();
+        let incidents = match &mut *known {
+            RecordState::Whole(record) => &mut Arc::make_mut(record).incidents,
+            RecordState::Brief(brief) => brief.incidents(),
+        };
+        incidents.to_mut().banner = Some(banner);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What befalls few flows: targets that fail or are passed by, messages of rules, waits for answers.
+//! What befalls few flows: targets that fail or are passed by, messages of rules, waits for answers, servers that speak first.
 //!
 //! Invariant: the lists of targets are bounded; a flow that nothing befell keeps a word for all of it.
 
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::request::RequestId;
+use pointsman_wire::sniff::Banner;
 
 use super::FlowRecord;
 
@@ -27,6 +28,8 @@ pub struct Befell {
     pub messages: Vec<(u32, Arc<str>)>,
     /// How long each request waited for its answer, in microseconds.
     pub waits: Vec<(RequestId, u64)>,
+    /// What the server said of itself, where it spoke before its client did.
+    pub banner: Option<Banner>,
 }
 
 /// The most targets of each sort that a record names: more in one forward fail for one reason.
@@ -70,6 +73,7 @@ static NOTHING: Befell = Befell {
     attempts: Vec::new(),
     messages: Vec::new(),
     waits: Vec::new(),
+    banner: None,
 };
 
 impl Incidents {
@@ -93,8 +97,10 @@ impl Befell {
             attempts,
             messages,
             waits,
+            banner,
         } = self;
         let messages: usize = messages.iter().map(|(_, text)| 24 + text.len()).sum();
+        let software = banner.as_ref().and_then(|it| it.software.as_ref());
         let attempts: usize = attempts
             .iter()
             .map(|attempt| size_of::<Attempt>() + attempt.error.len())
@@ -104,6 +110,7 @@ impl Befell {
             + attempts
             + messages
             + size_of_val(&waits[..])
+            + software.map_or(0, String::len)
     }
 }
 

@@ -8,6 +8,7 @@ use pointsman_policy::condition::NumberField;
 use pointsman_policy::fact::{Fact, Geo, Look, Process};
 use pointsman_policy::model::Origin;
 use pointsman_policy::{Action, Domain, Host};
+use pointsman_wire::sniff::Banner;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -51,6 +52,7 @@ impl FlowRecord {
             ("dns_name_from", self.domain_from().map(|from| json!(from))),
             ("dns_name_error", self.domain_error().map(|why| json!(why))),
             ("protocol", always(json!(protocol))),
+            ("server", self.incidents.banner.as_ref().map(server)),
             ("inbound", always(inbound(self))),
             (
                 "association",
@@ -168,6 +170,10 @@ impl FlowRecord {
 fn filled(all: impl Iterator<Item = Value>) -> Option<Value> {
     let all: Vec<Value> = all.collect();
     (!all.is_empty()).then_some(Value::Array(all))
+}
+
+fn server(banner: &Banner) -> Value {
+    json!({"protocol": banner.protocol.as_str(), "software": banner.software})
 }
 
 fn destination(record: &FlowRecord) -> Value {

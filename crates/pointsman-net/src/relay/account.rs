@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
+use super::Who;
 use super::pool::{PIPES_CREATED, PIPES_IN_USE};
 
 /// The bytes of a flow, visible while it runs, and the handle to end it.
@@ -26,6 +27,15 @@ pub struct FlowBytes {
 pub trait Counts: fmt::Debug + Send + Sync {
     /// Those bytes.
     fn bytes(&self) -> &FlowBytes;
+
+    /// The server spoke before its client did: what came of it at first. Told again where the client took none of it.
+    fn server_spoke_first(&self, _bytes: &[u8]) {}
+}
+
+/// Who hears what is read now: the server's first bytes, where nothing was delivered to either side before.
+pub(super) fn hears_first<F: Counts>(flow: &F, source: Who) -> Option<&dyn Counts> {
+    let is_first = source == Who::Server && flow.bytes().up() == 0 && flow.bytes().down() == 0;
+    is_first.then_some(flow)
 }
 
 impl Counts for FlowBytes {

@@ -12,6 +12,7 @@ use pointsman_os::socket as os;
 use tokio::io::Interest;
 
 use super::Side;
+use super::account::Counts;
 use super::pool::{PipePool, PooledPipe};
 use crate::stream::Socket;
 
@@ -131,9 +132,13 @@ impl Half {
         from: &mut Side,
         to: &mut Side,
         pool: &PipePool,
+        hears: Option<&dyn Counts>,
         progress: &mut Progress,
         cx: &mut Context<'_>,
     ) -> Result<Wait, Fault> {
+        if let (Some(flow), Unsent::Bytes(prefix)) = (hears, &self.unsent) {
+            flow.server_spoke_first(&prefix.bytes);
+        }
         loop {
             if self.stage == Stage::Done {
                 return Ok(Wait::Done);
@@ -154,7 +159,7 @@ impl Half {
                 cx.waker().wake_by_ref();
                 return Ok(Wait::Turn);
             }
-            match self.receive(from, to, pool, progress) {
+            match self.receive(from, to, pool, hears, progress) {
                 Ok(0) => self.stage = Stage::Ending,
                 Ok(read) => progress.received += read as u64,
                 Err(Fault::Source(error)) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -231,6 +236,7 @@ impl Half {
         from: &mut Side,
         to: &mut Side,
         pool: &PipePool,
+        hears: Option<&dyn Counts>,
         progress: &mut Progress,
     ) -> Result<usize, Fault> {
         if self.bulk
@@ -257,7 +263,7 @@ impl Half {
                 }
             }
         }
-        SCRATCH_BYTES.with_borrow_mut(|scratch| self.copy(scratch, from, to, progress))
+        SCRATCH_BYTES.with_borrow_mut(|scratch| self.copy(scratch, from, to, hears, progress))
     }
 
     fn copy(
@@ -265,12 +271,18 @@ impl Half {
         scratch: &mut [u8],
         from: &mut Side,
         to: &mut Side,
+        hears: Option<&dyn Counts>,
         progress: &mut Progress,
     ) -> Result<usize, Fault> {
         let room = if self.bulk { SCRATCH } else { FULL_READ };
         let read = from.receive(&mut scratch[..room]).map_err(Fault::Source)?;
         if read >= FULL_READ {
             self.bulk = true;
+        }
+        if let Some(flow) = hears
+            && progress.received == 0
+        {
+            flow.server_spoke_first(&scratch[..read]);
         }
         let mut sent = 0;
         while sent < read {

@@ -114,7 +114,8 @@ impl<F: Counts> Pump<F> {
             ),
         };
         let mut progress = Progress::default();
-        let waits = direction.turn(from, to, &mut progress, cx);
+        let hears = account::hears_first(&*self.flow, source);
+        let waits = direction.turn(from, to, hears, &mut progress, cx);
         if let Some(clock) = &mut self.clock {
             let blocked = matches!(waits, Ok(Wait::Target));
             clock.note_target(target, blocked, progress.sent() > 0);
@@ -212,6 +213,7 @@ impl Direction {
         &mut self,
         from: &mut Conn,
         to: &mut Conn,
+        hears: Option<&dyn Counts>,
         progress: &mut Progress,
         cx: &mut Context<'_>,
     ) -> Result<Wait, Fault> {
@@ -236,7 +238,10 @@ impl Direction {
                 cx.waker().wake_by_ref();
                 return Ok(Wait::Turn);
             }
-            match SCRATCH.with_borrow_mut(|scratch| self.receive(scratch, from, to, progress, cx)) {
+            let hears = hears.filter(|_| progress.received == 0);
+            match SCRATCH
+                .with_borrow_mut(|scratch| self.receive(scratch, from, to, hears, progress, cx))
+            {
                 Poll::Ready(Ok(0)) => self.stage = Stage::Ending,
                 Poll::Ready(Ok(read)) => progress.received += read as u64,
                 Poll::Ready(Err(fault)) => {
@@ -289,6 +294,7 @@ impl Direction {
         scratch: &mut [u8],
         from: &mut Conn,
         to: &mut Conn,
+        hears: Option<&dyn Counts>,
         progress: &mut Progress,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, Fault>> {
@@ -297,6 +303,9 @@ impl Direction {
             return Poll::Ready(Err(Fault::Source(error)));
         }
         let read = room.filled();
+        if let Some(flow) = hears {
+            flow.server_spoke_first(read);
+        }
         let mut sent = 0;
         while let Some(left) = read.get(sent..).filter(|left| !left.is_empty()) {
             self.stage = Stage::Unflushed;

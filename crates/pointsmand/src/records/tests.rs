@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pointsman_net::record::{Befell, Fault, Incidents, Limit, Rest};
+use pointsman_net::record::{Banner, Befell, Fault, Incidents, Limit, Rest, ServerProtocol};
 use pointsman_policy::Host;
 use pointsman_policy::decision::{Decision, Reason};
 use pointsman_policy::fact::{Inbound, InboundKind, Parent, Protocol, Provenance};
@@ -35,6 +35,10 @@ fn incidents() -> Incidents {
         }],
         messages: vec![(3, "hello".into())],
         waits: Vec::new(),
+        banner: Some(Banner {
+            protocol: ServerProtocol::Mysql,
+            software: Some("8.0.39".to_owned()),
+        }),
     };
     befell.into()
 }

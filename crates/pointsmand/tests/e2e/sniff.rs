@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::client::socks;
 use crate::curl;
 use crate::daemon::{Daemon, Running, Start};
@@ -285,4 +287,61 @@ fn servers_that_speak_first_are_not_kept_waiting() {
     // Where nobody knows who speaks first the look takes its 300 ms, and then the banner comes.
     assert!(unknown >= Duration::from_millis(300), "{unknown:?}");
     assert!(unknown < Duration::from_millis(600), "{unknown:?}");
+}
+
+/// A server that says that to each client, before or after it hears of it.
+fn greets(greeting: &'static [u8], first: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut word = [0; 5];
+            if !first {
+                client.read_exact(&mut word).unwrap();
+            }
+            client.write_all(greeting).unwrap();
+            if first {
+                client.read_exact(&mut word).unwrap();
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn what_a_server_says_of_itself_stands_in_the_record() {
+    let daemon = Daemon::native(
+        "version: 1\ninbounds:\n  desk: { type: socks5, listen: \"127.0.0.1:0\" }\npolicy: direct\n",
+    );
+    let recorded = |greeting: &'static [u8], first: bool| {
+        let server = greets(greeting, first);
+        let to = (server.ip().to_string(), server.port());
+        let (code, mut stream) = socks(daemon.address("desk"), &to.0, to.1).unwrap();
+        assert_eq!(code, 0);
+        let mut heard = vec![0; greeting.len()];
+        if first {
+            stream.read_exact(&mut heard).unwrap();
+            stream.write_all(b"hello").unwrap();
+        } else {
+            stream.write_all(b"hello").unwrap();
+            stream.read_exact(&mut heard).unwrap();
+        }
+        assert_eq!(heard, greeting);
+        drop(stream);
+        daemon.last_flow()["server"].clone()
+    };
+    assert_eq!(
+        recorded(b"220 mail.test ESMTP ready\r\n", true),
+        json!({"protocol": "smtp", "software": null})
+    );
+    assert_eq!(
+        recorded(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n", true),
+        json!({"protocol": "ssh", "software": "OpenSSH_9.2p1"})
+    );
+    // Whoever answers a client may say anything.
+    let answered = recorded(b"220 mail.test ESMTP ready\r\n", false);
+    assert_eq!(answered, serde_json::Value::Null);
+    let unknown = recorded(b"welcome\r\n", true);
+    assert_eq!(unknown, serde_json::Value::Null);
 }
