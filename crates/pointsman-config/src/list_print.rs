@@ -5,7 +5,9 @@
 //! list cannot say is refused, with the place and the reason, and nothing is printed.
 
 use std::fmt;
+use std::sync::Arc;
 
+use pointsman_policy::condition::Concerns;
 use pointsman_policy::line::{Names, Scope, parse_condition, render_condition, word};
 use pointsman_policy::model::{ArmKey, Node, Origin, OutboundId, SelectOn, SetId};
 use pointsman_policy::{Condition, Policy};
@@ -335,5 +337,11 @@ impl Scope for Sets<'_> {
     }
     fn ip_rules_resolve(&self) -> bool {
         self.1
+    }
+    fn upstream(&self, name: &str) -> Option<Arc<str>> {
+        Some(name.into())
+    }
+    fn concerns(&self) -> Concerns {
+        Concerns::Answers
     }
 }

@@ -52,6 +52,12 @@ impl Ends {
         self.end(name, DnsEnd::Ask(self.upstreams.len() - 1))
     }
 
+    /// What an end is.
+    pub(crate) fn get(&self, OutboundId(at): OutboundId) -> Option<&DnsEnd> {
+        let end = self.ends.get(usize::try_from(at).ok()?);
+        end.map(|(_, end)| end)
+    }
+
     /// Names with fixed addresses: exact, or with all names below (`true`).
     pub(crate) fn with_hosts(&mut self, hosts: &[(Domain, bool, IpAddr)]) {
         self.hosts = hosts.to_vec();
@@ -67,7 +73,7 @@ impl Ends {
         let infos = ends.iter().map(|(name, end)| OutboundInfo {
             name: Arc::clone(name),
             kind: OutboundKind::Plain(match end {
-                DnsEnd::Ask(_) | DnsEnd::Follow => Action::Direct,
+                DnsEnd::Ask(_) | DnsEnd::Follow | DnsEnd::Pass => Action::Direct,
                 DnsEnd::Drop => Action::Blackhole,
                 DnsEnd::NoData | DnsEnd::NoName | DnsEnd::Refused | DnsEnd::Zero => Action::Reject,
             }),
@@ -85,6 +91,7 @@ impl Ends {
         };
         DnsSpec {
             policy: Arc::new(policy),
+            answers: None,
             ends: ends.into_iter().map(|(_, end)| end).collect(),
             upstreams,
             follow: None,

@@ -43,6 +43,8 @@ pub enum Fallback {
     Required,
     /// It must have none.
     Forbidden,
+    /// It may end with it: what it leaves goes on as it is.
+    Optional,
 }
 
 impl RuleLists<'_> {
@@ -206,7 +208,9 @@ impl List<'_, '_> {
                 problem.related = Some((first_line(&node.span), "the list begins here".into()));
                 problem.hint = Some("end it with `- FALLBACK, OUTBOUND`".into());
             }
-            (Fallback::Required, Some(_)) | (Fallback::Forbidden, None) => {}
+            (Fallback::Required, Some(_))
+            | (Fallback::Forbidden, None)
+            | (Fallback::Optional, _) => {}
         }
     }
 

@@ -19,7 +19,7 @@ use pointsman_policy::set::Key;
 use pointsman_policy::{OutboundId, Policy, Prefix};
 pub use pointsman_spec::address::{Endpoint, Families, Server, Uplink};
 pub use pointsman_spec::asks::AskSpec;
-pub use pointsman_spec::dns::{DnsEnd, DnsLimits, DnsSpec, FollowSpec, UpstreamSpec};
+pub use pointsman_spec::dns::{AnswersSpec, DnsEnd, DnsLimits, DnsSpec, FollowSpec, UpstreamSpec};
 pub use pointsman_spec::door::{DoorSpec, Listen};
 pub use pointsman_spec::ids::{PolicyId, ResolverId};
 pub use pointsman_spec::limits::{DatagramLimits, Filtering, SniffLimits, Timeouts};
@@ -143,7 +143,10 @@ impl Setup {
 
     /// Compiles every policy, so that decisions cost the same however many rules there are.
     pub fn compile(&mut self, key: Key) {
-        let of_queries = self.dns.iter_mut().map(|dns| &mut dns.what.policy);
+        let of_queries = self.dns.iter_mut().flat_map(|dns| {
+            let answers = dns.what.answers.as_mut().map(|it| &mut it.policy);
+            [Some(&mut dns.what.policy), answers].into_iter().flatten()
+        });
         let policies = self.policies.iter_mut().chain(of_queries);
         let mut bodies: Vec<&mut Body> = policies
             .map(|policy| &mut Arc::make_mut(policy).body)

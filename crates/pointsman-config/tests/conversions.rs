@@ -14,7 +14,9 @@ use pointsman_config::setup;
 use pointsman_config::tree::print::as_tree;
 use pointsman_config::tree::{Expansion, Lists, LowerContext, lower, parse};
 use pointsman_config::yaml;
-use pointsman_policy::condition::{Asks, Condition, NumberField, TextField, TextTest, ZoneOf};
+use pointsman_policy::condition::{
+    Asks, Concerns, Condition, NumberField, TextField, TextTest, ZoneOf,
+};
 use pointsman_policy::decision::Step;
 use pointsman_policy::fact::{Fact, Facts};
 use pointsman_policy::line::Scope;
@@ -119,6 +121,8 @@ fn through_tree(policy: &Policy, kind: Kind) -> Policy {
             Kind::Zones => Lists::Zones(&policy.zones),
         },
         trees: &BTreeMap::new(),
+        concerns: Concerns::Answers,
+        upstreams: &[],
     };
     let mut problems = Problems::default();
     let source = Source::new("tree", text.clone());

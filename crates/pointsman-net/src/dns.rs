@@ -10,12 +10,14 @@ mod connection;
 mod counts;
 mod datagrams;
 mod given;
+mod judge;
 mod rates;
 mod stream;
 mod streams;
 mod visit;
 mod waits;
 mod web;
+mod words;
 
 pub(crate) use self::connection::{Arrived, serve as serve_connection};
 pub(crate) use self::counts::Counts;

@@ -21,6 +21,7 @@ use crate::door::Door;
 use crate::group::Groups;
 use crate::ledger::Rules;
 use crate::lookup::Resolve;
+use crate::spec::dns::QueryPolicies;
 use crate::spec::listening::{ListenerId, Listening};
 use crate::spec::{Guard, Number, ServedBy, Spec};
 
@@ -77,7 +78,7 @@ impl Generation {
         &self,
         number: Number,
         policies: Vec<Arc<Policy>>,
-        of_queries: Option<Arc<Policy>>,
+        of_queries: Option<QueryPolicies>,
         rules: Rules,
     ) -> Self {
         let dns = self.spec.dns.as_ref().zip(of_queries);
@@ -88,7 +89,7 @@ impl Generation {
             spec: Spec {
                 number,
                 policies,
-                dns: dns.map(|(dns, policy)| Arc::new(dns.with_policy(policy))),
+                dns: dns.map(|(dns, policies)| Arc::new(dns.with_policies(policies))),
                 ..self.spec.clone()
             },
             doors: self.doors.clone(),

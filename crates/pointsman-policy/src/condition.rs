@@ -6,6 +6,7 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::address::Prefix;
+pub use crate::concerns::Concerns;
 use crate::domain::Domain;
 use crate::fact::{InboundKind, Need, Network, Protocol};
 use crate::ids::{SetId, ZoneId};
@@ -26,6 +27,8 @@ pub enum Condition {
     },
     /// DST-ADDR-TYPE: what the client asked for, never what it resolved to.
     AddressKind(AddressKind),
+    /// What was answered to a query.
+    Answer(AnswerTest),
     /// True.
     Always,
     /// All hold.
@@ -105,6 +108,7 @@ impl Condition {
             | Self::AddressKind(_)
             | Self::Always
             | Self::And(_)
+            | Self::Answer(_)
             | Self::Asn(..)
             | Self::Country(..)
             | Self::Domain(_)
@@ -186,6 +190,21 @@ pub enum ZoneOf {
     Address,
     /// The domain, in the name zones.
     Domain,
+}
+
+/// A test on an answer to a query; flows, and queries without an answer, have none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerTest {
+    /// An address in its records is within the range.
+    Address(Prefix),
+    /// A name that it says the name is another one for is held by the rule set.
+    AliasIn(SetId),
+    /// ... is this name or below it.
+    AliasUnder(Domain),
+    /// Its code.
+    Code(u16),
+    /// It came from the upstream of that name.
+    Upstream(Arc<str>),
 }
 
 /// A test on the domain.

@@ -239,11 +239,13 @@ pub struct Geo {
 
 /// All that is known of one flow.
 ///
-/// `network`, `inbound`, `source`, `destination` and `port` are never asked for; there, `Unknown` counts as `Absent`.
+/// `network`, `query_type`, `inbound`, `source`, `destination` and `port` are never asked for; there, `Unknown` counts as `Absent`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// TCP, UDP or ICMP.
     pub network: Network,
+    /// The type of the records that are asked for (RFC 1035 §3.2.2); flows have none.
+    pub query_type: Option<u16>,
     /// How it came in.
     pub inbound: Fact<Inbound>,
     /// The client's address.

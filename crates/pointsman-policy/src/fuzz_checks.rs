@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::condition::{Condition, DomainTest};
+use crate::condition::{Concerns, Condition, DomainTest};
 use crate::domain::Domain;
 use crate::ids::SetId;
 use crate::key::Key;
@@ -34,6 +34,12 @@ impl Scope for Everything {
     }
     fn ip_rules_resolve(&self) -> bool {
         true
+    }
+    fn upstream(&self, name: &str) -> Option<Arc<str>> {
+        Some(name.into())
+    }
+    fn concerns(&self) -> Concerns {
+        Concerns::Answers
     }
 }
 

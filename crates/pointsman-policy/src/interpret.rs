@@ -12,6 +12,7 @@
     reason = "each step returns nothing, all but once a walk"
 )]
 
+mod answers;
 mod conditions;
 mod every;
 mod message;
@@ -30,8 +31,10 @@ pub use watch::Watch;
 
 use std::sync::Arc;
 
+use crate::answered::Answered;
 use crate::condition::{Asks, Condition, DomainTest};
 use crate::decision::{Decision, Particular, Reason, Seen, Step, Trace, Within};
+use crate::domain::Domain;
 use crate::entry::Entry;
 use crate::fact::{Fact, Facts, Need, Provenance};
 use crate::ids::{OutboundId, SetId, ZoneId};
@@ -60,17 +63,35 @@ impl Policy {
     /// compiled policy is compared with.
     #[must_use]
     pub fn decide_plainly(&self, facts: &Facts) -> Step {
-        self.walk(facts, Watch::Nothing, None, false)
+        self.walk((facts, None), Watch::Nothing, None, false)
     }
 
     /// As [`Self::decide`], for those who watch. A trace tells of every rule, so it is always the plain walk's.
     pub fn decide_with(&self, facts: &Facts, watch: Watch<'_>) -> Step {
         let plainly = matches!(watch, Watch::Particular(_) | Watch::Trace { .. });
         let plan = if plainly { None } else { self.body.plan() };
-        self.walk(facts, watch, plan, !plainly)
+        self.walk((facts, None), watch, plan, !plainly)
     }
 
-    fn walk(&self, facts: &Facts, mut watch: Watch<'_>, plan: Option<&Plan>, jumps: bool) -> Step {
+    /// As [`Self::decide_with`], of what was answered to a query.
+    pub fn decide_answer_with(
+        &self,
+        facts: &Facts,
+        answered: &Answered<'_>,
+        watch: Watch<'_>,
+    ) -> Step {
+        let plainly = matches!(watch, Watch::Trace { .. });
+        let plan = if plainly { None } else { self.body.plan() };
+        self.walk((facts, Some(answered)), watch, plan, !plainly)
+    }
+
+    fn walk(
+        &self,
+        (facts, answered): (&Facts, Option<&Answered<'_>>),
+        mut watch: Watch<'_>,
+        plan: Option<&Plan>,
+        jumps: bool,
+    ) -> Step {
         match &mut watch {
             Watch::Messages { messages, .. } => messages.clear(),
             Watch::Nothing => {}
@@ -81,7 +102,7 @@ impl Policy {
             }
         }
         let mut walk = Walk::new(self, facts, watch);
-        walk.jumps = jumps;
+        (walk.jumps, walk.answered) = (jumps, answered);
         match walk.nodes(&self.body, plan) {
             Err(Stop::Decided(decision)) => Step::Decided(decision),
             Ok(()) | Err(Stop::NoRoute) => Step::NoRoute,
@@ -94,6 +115,9 @@ impl Policy {
 struct Walk<'a, 'w> {
     policy: &'a Policy,
     facts: &'a Facts,
+    answered: Option<&'a Answered<'a>>,
+    /// The name that counts as the domain while an answer's aliases are tested.
+    alias: Option<&'a Domain>,
     watch: Watch<'w>,
     /// Which name is the domain: as the policy says, unless that is settled already.
     domain_order: DomainOrder,
@@ -214,6 +238,8 @@ impl<'a, 'w> Walk<'a, 'w> {
         Self {
             policy,
             facts,
+            answered: None,
+            alias: None,
             watch,
             domain_order: policy.domain_order,
             jumps: false,
@@ -250,6 +276,7 @@ impl<'a, 'w> Walk<'a, 'w> {
                 message,
                 origin,
             } => self.instrument(condition, *id, message, origin),
+            Node::Leaf { outbound, .. } if self.is_tried(*outbound) => Ok(()),
             Node::Leaf { outbound, origin } => {
                 let reason = Reason::Fallback { tried: self.tried };
                 self.visit(origin, Truth::Yes(None));
@@ -261,6 +288,7 @@ impl<'a, 'w> Walk<'a, 'w> {
                 origin,
             } => self.request(condition, request, origin),
             Node::Resolve(origin) => self.resolve(origin),
+            Node::Rule(rule) if self.is_tried(rule.outbound) => Ok(()),
             Node::Rule(rule) => self.rule(rule),
             Node::Select(select) => self.select(select, plan),
             Node::Sub {
@@ -392,6 +420,7 @@ impl<'a, 'w> Walk<'a, 'w> {
         plan: Option<&'a Plan>,
     ) -> Result<(), Stop> {
         match then {
+            Node::Leaf { outbound, .. } if self.is_tried(*outbound) => Ok(()),
             Node::Leaf { outbound, .. } => Err(Stop::Decided(decision(
                 *outbound,
                 Reason::Rule,
@@ -405,6 +434,7 @@ impl<'a, 'w> Walk<'a, 'w> {
     /// An `else =>`: a way out there is a rule of its own, not a catch-all.
     fn otherwise(&mut self, node: &'a Node, plan: Option<&'a Plan>) -> Result<(), Stop> {
         match node {
+            Node::Leaf { outbound, .. } if self.is_tried(*outbound) => Ok(()),
             Node::Leaf { outbound, origin } => {
                 self.visit(origin, Truth::Yes(None));
                 Err(Stop::Decided(decision(

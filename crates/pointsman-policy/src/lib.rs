@@ -9,6 +9,8 @@
 
 pub mod address;
 mod answer;
+pub mod answered;
+mod concerns;
 pub mod condition;
 pub mod decision;
 pub mod domain;
@@ -35,6 +37,7 @@ pub mod pattern;
 mod plan;
 pub mod project;
 mod query;
+pub mod record_type;
 pub mod refused;
 pub mod request;
 pub mod rewrite;
@@ -47,6 +50,7 @@ pub mod time;
 pub mod zone;
 
 pub use address::{Host, Prefix};
+pub use answered::Answered;
 pub use condition::Condition;
 pub use decision::{Decision, Entry, Particular, Reason, Step, Trace, Visit};
 pub use domain::Domain;

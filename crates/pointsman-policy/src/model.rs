@@ -15,7 +15,7 @@ pub use node::{
     Arm, ArmKey, Node, Rule, Select, SelectOn, Template, TemplatePart, each_node, each_origin,
 };
 
-use crate::condition::Condition;
+use crate::condition::{AnswerTest, Condition};
 use crate::geo::GeoDatabases;
 pub use crate::ids::{OutboundId, SetId};
 pub use crate::origin::{Class, Matcher, Origin, RuleKey, Source};
@@ -143,7 +143,7 @@ impl Policy {
     /// Adds the rule sets that a condition may look into, by way of other sets' entries too.
     pub fn gather_sets(&self, condition: &Condition, found: &mut BTreeSet<SetId>) {
         condition.each_test(&mut |test| {
-            if let Condition::Set(id, _) = test
+            if let Condition::Set(id, _) | Condition::Answer(AnswerTest::AliasIn(id)) = test
                 && found.insert(*id)
                 && let Some(set) = self.sets.get(id.0 as usize)
             {

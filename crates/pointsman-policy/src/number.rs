@@ -5,11 +5,15 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use crate::concerns::Concerns;
 use crate::fact::{Need, Network};
+use crate::record_type;
 
 /// A fact that is a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NumberField {
+    /// The type of the records that a query asks for (RFC 1035 §3.2.2, RFC 6895 §3.1).
+    DnsType,
     /// The differentiated services code point that the client's packets carry, 0 to 63 (RFC 2474).
     Dscp,
     /// Whether a TLS hello has an encrypted one within: 0 or 1 (RFC 9849).
@@ -38,7 +42,8 @@ const ECH: [(&str, u32); 2] = [("no", 0), ("yes", 1)];
 
 impl NumberField {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self::DnsType,
         Self::Dscp,
         Self::Ech,
         Self::Pid,
@@ -50,6 +55,7 @@ impl NumberField {
     #[must_use]
     pub fn fact(self) -> &'static str {
         match self {
+            Self::DnsType => "dns.type",
             Self::Dscp => "dscp",
             Self::Ech => "tls.ech",
             Self::Pid => "process.pid",
@@ -62,6 +68,7 @@ impl NumberField {
     #[must_use]
     pub fn rule_type(self) -> &'static str {
         match self {
+            Self::DnsType => "DNS-TYPE",
             Self::Dscp => "DSCP",
             Self::Ech => "TLS-ECH",
             Self::Pid => "PROCESS-PID",
@@ -74,6 +81,7 @@ impl NumberField {
     #[must_use]
     pub fn hint(self) -> &'static str {
         match self {
+            Self::DnsType => "the type of a record, such as `A`, `HTTPS` or `65`",
             Self::Dscp => "a number from 0 to 63, such as `46`, or a range `8-15`",
             Self::Ech => "`yes` or `no`",
             Self::Pid => "the number of a process",
@@ -82,11 +90,22 @@ impl NumberField {
         }
     }
 
+    /// What has it.
+    #[must_use]
+    pub fn concerns(self) -> Concerns {
+        match self {
+            Self::DnsType => Concerns::Queries,
+            Self::Dscp | Self::Ech | Self::Pid | Self::QuicVersion | Self::TlsVersion => {
+                Concerns::Flows
+            }
+        }
+    }
+
     /// Whom a condition on it asks; `None`: it is known at accept.
     #[must_use]
     pub fn need(self) -> Option<Need> {
         match self {
-            Self::Dscp => None,
+            Self::DnsType | Self::Dscp => None,
             Self::Pid => Some(Need::Owner),
             Self::Ech | Self::QuicVersion | Self::TlsVersion => Some(Need::Sniff),
         }
@@ -97,7 +116,7 @@ impl NumberField {
     pub fn network(self) -> Option<Network> {
         match self {
             Self::QuicVersion => Some(Network::Udp),
-            Self::Dscp | Self::Ech | Self::Pid | Self::TlsVersion => None,
+            Self::DnsType | Self::Dscp | Self::Ech | Self::Pid | Self::TlsVersion => None,
         }
     }
 
@@ -112,6 +131,7 @@ impl NumberField {
         };
         let wire = || u32::from_str_radix(digits(text.strip_prefix("0x")?)?, 16).ok();
         match self {
+            Self::DnsType => record_type::read(text).map(u32::from),
             Self::Dscp => plain(text).filter(|value| *value < 64),
             Self::Ech => word(&ECH),
             Self::Pid => plain(text).filter(|value| *value > 0),
@@ -144,6 +164,10 @@ impl NumberField {
             )
         };
         match self {
+            Self::DnsType => u16::try_from(value).map_or_else(
+                |_too_large| value.to_string().into(),
+                |value| record_type::print(value).into(),
+            ),
             Self::Dscp | Self::Pid => value.to_string().into(),
             Self::Ech => word(&ECH),
             Self::QuicVersion => word(&QUIC),
@@ -180,7 +204,7 @@ mod tests {
 
     #[test]
     fn values_are_read_as_people_write_them() {
-        use NumberField::{Dscp, Ech, Pid, QuicVersion, TlsVersion};
+        use NumberField::{DnsType, Dscp, Ech, Pid, QuicVersion, TlsVersion};
         let check = |field: NumberField, text: &str, expected: Option<(u32, u32)>| {
             let got = field.read_range(text);
             assert_eq!(got, expected.map(|(a, b)| a..=b), "{field:?} {text}");
@@ -189,6 +213,13 @@ mod tests {
                 assert_eq!(field.read_range(&printed), Some(range), "{printed}");
             }
         };
+        check(DnsType, "https", Some((65, 65)));
+        check(DnsType, "65", Some((65, 65)));
+        check(DnsType, "TYPE65", Some((65, 65)));
+        check(DnsType, "A-AAAA", Some((1, 28)));
+        check(DnsType, "65536", None);
+        check(DnsType, "AX", None);
+        check(DnsType, "", None);
         check(Dscp, "46", Some((46, 46)));
         check(Dscp, "8-15", Some((8, 15)));
         check(Dscp, "64", None);

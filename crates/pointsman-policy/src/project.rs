@@ -48,14 +48,15 @@ impl Condition {
             },
             Self::Number(field, _) => match field {
                 NumberField::Dscp => Visible::Header,
-                NumberField::Ech
+                NumberField::DnsType
+                | NumberField::Ech
                 | NumberField::Pid
                 | NumberField::QuicVersion
                 | NumberField::TlsVersion => Visible::Hidden,
             },
             Self::Text(field, test) => text(*field, test),
             // Listeners are ours: a packet that is captured came to none.
-            Self::Inbound { .. } => Visible::Hidden,
+            Self::Answer(_) | Self::Inbound { .. } => Visible::Hidden,
             Self::Domain(_) | Self::Protocol(_) => Visible::Hidden,
         }
     }

@@ -1,17 +1,37 @@
 //! Queries for names, decided on by the same engine as flows: what no query has is absent, not unknown.
 
+use crate::answered::Answered;
 use crate::decision::{Decision, Step};
 use crate::fact::{Fact, Facts, Need};
+use crate::interpret::Watch;
 use crate::model::Policy;
 
 impl Policy {
     /// What becomes of a query; `None` where no rule says. What it does not have (first bytes, addresses) is absent.
     #[must_use]
     pub fn decide_query(&self, mut facts: Facts) -> Option<Decision> {
+        self.decide_known(&mut facts)
+    }
+
+    /// As [`Self::decide_query`]; what was found to be absent is written down.
+    #[must_use]
+    pub fn decide_known(&self, facts: &mut Facts) -> Option<Decision> {
         loop {
-            match self.decide(&facts) {
+            match self.decide(facts) {
                 Step::Decided(decision) => return Some(decision),
-                Step::Need(need) => is_absent(&mut facts, need),
+                Step::Need(need) => is_absent(facts, need),
+                Step::NoRoute => return None,
+            }
+        }
+    }
+
+    /// What becomes of an answer to a query; `None` where no rule says, and it is given as it came.
+    #[must_use]
+    pub fn decide_answer(&self, facts: &mut Facts, answered: &Answered<'_>) -> Option<Decision> {
+        loop {
+            match self.decide_answer_with(facts, answered, Watch::Nothing) {
+                Step::Decided(decision) => return Some(decision),
+                Step::Need(need) => is_absent(facts, need),
                 Step::NoRoute => return None,
             }
         }

@@ -180,6 +180,7 @@ pub const VARIABLES: &[(&str, Variable)] = &[
     ("tls.ech", Variable::Ech),
     ("tls.version", Variable::Number(NumberField::TlsVersion)),
     ("quic.version", Variable::Number(NumberField::QuicVersion)),
+    ("dns.type", Variable::Number(NumberField::DnsType)),
     ("dscp", Variable::Number(NumberField::Dscp)),
     ("user_agent", Variable::UserAgent),
     ("http.user_agent", Variable::UserAgent),

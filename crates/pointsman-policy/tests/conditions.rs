@@ -55,6 +55,23 @@ fn domains() {
 }
 
 #[test]
+fn types_of_queries() {
+    let https = NumberField::DnsType.read_range("HTTPS").unwrap();
+    let test = Condition::Number(NumberField::DnsType, https);
+    let cases = [
+        ("dst=a.test:1 type=65", "yes"),
+        ("dst=a.test:1 type=1", "no"),
+        // Flows have none.
+        ("dst=a.test:1", "no"),
+    ];
+    check(&test, &cases);
+    check(
+        &Condition::Not(Box::new(test)),
+        &[("dst=a.test:1 type=1", "yes"), ("dst=a.test:1", "yes")],
+    );
+}
+
+#[test]
 fn the_domain_is_derived_in_the_order_of_the_dialect() {
     let check = |order, cases: &[(&str, &str)]| {
         let policy = Policy {

@@ -14,6 +14,8 @@ use crate::resolver::NameServer;
 pub struct DnsSpec {
     /// Decides on queries. Its outbounds are not those of flows: they are [`Self::ends`], in their order.
     pub policy: Arc<Policy>,
+    /// How it is decided on answers, when they have come; what is left undecided is given as it came.
+    pub answers: Option<AnswersSpec>,
     /// What may become of a query.
     pub ends: Vec<DnsEnd>,
     /// Who may be asked.
@@ -29,6 +31,31 @@ pub struct DnsSpec {
     pub limits: DnsLimits,
 }
 
+/// How it begins why a query is answered here: for what an answer leads to.
+pub const BY_ANSWER: &str = "what it leads to: ";
+/// ... because all flows to the name are refused.
+pub const FLOWS_REFUSED: &str = "all its flows are refused: ";
+/// The number of the extended error of what rules answer by themselves (RFC 8914 §4.16).
+pub const BLOCKED: u16 = 15;
+
+/// Rules that are looked at when an answer has come.
+#[derive(Clone, Debug)]
+pub struct AnswersSpec {
+    /// Its ends are [`DnsSpec::ends`], too. One that asks means: ask again there, each upstream once.
+    pub policy: Arc<Policy>,
+    /// Whether answers without aliases are given as they came, whatever else they are.
+    pub only_aliases: bool,
+}
+
+/// The policies of a DNS server.
+#[derive(Clone, Debug)]
+pub struct QueryPolicies {
+    /// [`DnsSpec::policy`].
+    pub queries: Arc<Policy>,
+    /// [`DnsSpec::answers`].
+    pub answers: Option<Arc<Policy>>,
+}
+
 /// What becomes of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DnsEnd {
@@ -42,10 +69,23 @@ pub enum DnsEnd {
     NoData,
     /// There is no such name.
     NoName,
+    /// The answer is given as it came; only of answers.
+    Pass,
     /// The query is refused.
     Refused,
     /// The address of no host: `0.0.0.0` and `::`; of other types there are none.
     Zero,
+}
+
+impl DnsEnd {
+    /// Whether it is an answer by itself: nobody is asked.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Drop | Self::NoData | Self::NoName | Self::Refused | Self::Zero => true,
+            Self::Ask(_) | Self::Follow | Self::Pass => false,
+        }
+    }
 }
 
 /// Who is asked for a name is where its flows leave: one policy decides both.

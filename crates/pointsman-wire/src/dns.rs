@@ -8,6 +8,7 @@
 
 mod cached;
 mod frame;
+mod leads;
 mod name;
 mod options;
 mod own;
@@ -56,6 +57,8 @@ pub mod kind {
     /// Extensions of the message itself (RFC 6891).
     pub const OPT: u16 = 41;
     /// How to reach a service (RFC 9460).
+    pub const SVCB: u16 = 64;
+    /// ... of the web.
     pub const HTTPS: u16 = 65;
     /// A transfer of what changed in a zone.
     pub const IXFR: u16 = 251;

@@ -49,6 +49,7 @@ pub fn name(
         return Ok(told);
     }
     let facts = Facts {
+        query_type: Some(A),
         source: Fact::from_option(client.map(|it| SocketAddr::new(it, 0)), Provenance::Given),
         destination: Fact::Known(Host::Name(name.clone()), Provenance::Given),
         port: Fact::Absent,
@@ -93,7 +94,7 @@ pub fn name(
             "a rule answers with the address of no host",
             &mut told,
         ),
-        None => here("nobody", "no rule says who is asked for it", &mut told),
+        Some(DnsEnd::Pass) | None => here("nobody", "no rule says who is asked for it", &mut told),
     }
     Ok(told)
 }

@@ -98,6 +98,7 @@ impl<'s> Situation<'s> {
         let via = via.map(|via| inbound_fact(&via, inbound, forward));
         let facts = Facts {
             network,
+            query_type: None,
             inbound: Fact::from_option(via, Provenance::Given),
             source: Fact::from_option(query.source, Provenance::Given),
             destination: Fact::from_option(query.destination.clone(), Provenance::Given),

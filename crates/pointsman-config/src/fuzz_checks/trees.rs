@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use pointsman_policy::condition::Concerns;
 use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::model::{DomainOrder, OnUnknown};
 use pointsman_policy::set::RuleSet;
@@ -115,6 +116,8 @@ pub fn lowered(text: &str) -> (Option<Vec<Node>>, Problems) {
         outbounds: &outbounds,
         lists: Lists::Sets(&names),
         trees: &trees,
+        concerns: Concerns::Answers,
+        upstreams: &[],
     };
     let ast = tree::parse(&source, 0..text.len(), &mut problems);
     let body =

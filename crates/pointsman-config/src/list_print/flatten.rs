@@ -116,10 +116,11 @@ fn may_fail(condition: &Condition) -> bool {
     match condition {
         Condition::AddressKind(_)
         | Condition::Always
+        | Condition::Answer(_)
         | Condition::Inbound { .. }
         | Condition::Network(_)
         | Condition::Never
-        | Condition::Number(NumberField::Dscp, _)
+        | Condition::Number(NumberField::DnsType | NumberField::Dscp, _)
         | Condition::Port { .. }
         | Condition::Text(TextField::InboundName, _) => false,
         Condition::Address { of, .. } => *of != AddressOf::Source,

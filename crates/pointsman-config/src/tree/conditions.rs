@@ -1,7 +1,8 @@
 //! The policy's conditions in the words of the tree language; [`super::facts`] reads them.
 
+use pointsman_policy::answered::print_code;
 use pointsman_policy::condition::{
-    AddressKind, AddressOf, Asks, DomainTest, Side, TextField, TextTest, ZoneOf,
+    AddressKind, AddressOf, AnswerTest, Asks, DomainTest, Side, TextField, TextTest, ZoneOf,
 };
 use pointsman_policy::fact::{InboundKind, Network};
 use pointsman_policy::zone::ZoneId;
@@ -80,6 +81,7 @@ fn one_list(parts: &[Condition], policy: &Policy) -> Option<String> {
             part,
             Condition::Address { .. }
                 | Condition::AddressKind(_)
+                | Condition::Answer(_)
                 | Condition::Asn(..)
                 | Condition::Country(..)
                 | Condition::Domain(_)
@@ -173,6 +175,10 @@ fn simple(condition: &Condition, policy: &Policy) -> Simple {
                 AddressKind::Ipv6 => "ipv6",
             };
             ("destination eq".into(), kind.into(), Asks::Resolve)
+        }
+        Condition::Answer(test) => {
+            let (head, value) = answer(test, policy);
+            (head.to_owned(), value, Asks::Resolve)
         }
         Condition::Asn(number, asks) => ("asn eq".into(), number.to_string(), *asks),
         Condition::Country(code, asks) => ("country eq".into(), word(code), *asks),
@@ -273,6 +279,23 @@ fn simple(condition: &Condition, policy: &Policy) -> Simple {
         head,
         value,
         behind,
+    }
+}
+
+fn answer(test: &AnswerTest, policy: &Policy) -> (&'static str, String) {
+    match test {
+        AnswerTest::Address(prefix) if prefix.is_single() => {
+            ("answer.ip in", prefix.address().to_string())
+        }
+        AnswerTest::Address(prefix) => ("answer.ip in", prefix.to_string()),
+        AnswerTest::AliasIn(id) => {
+            let set = policy.sets.get(id.0 as usize);
+            let name = set.map_or_else(|| "?".to_owned(), |set| word(&set.name));
+            ("answer.alias in", name)
+        }
+        AnswerTest::AliasUnder(name) => ("answer.alias under", word(name.as_str())),
+        AnswerTest::Code(code) => ("answer.code eq", print_code(*code).to_ascii_lowercase()),
+        AnswerTest::Upstream(name) => ("dns.upstream eq", word(name)),
     }
 }
 

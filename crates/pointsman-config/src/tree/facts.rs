@@ -3,19 +3,21 @@
 //! One table of facts, one of operators for each kind of fact; what is in neither is an error that
 //! offers what there is.
 
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use regex::RegexBuilder;
 
 use pointsman_policy::condition::{
-    AddressKind, AddressOf, Asks, DomainTest, NumberField, Side, TextField, TextTest, ZoneOf,
+    AddressKind, AddressOf, Asks, Concerns, DomainTest, NumberField, Side, TextField, TextTest,
+    ZoneOf,
 };
 use pointsman_policy::fact::{InboundKind, Network};
-use pointsman_policy::{Condition, Domain, NamePattern, Prefix};
+use pointsman_policy::{Condition, NamePattern};
 
-use super::lowering::{Lists, Lowerer, below, offer};
-use super::words::{ADDRESSES, TEXT_FIELDS};
+use super::answers;
+use super::lowering::{Lists, Lowerer, below};
+use super::values::{name, operator, prefixes};
+use super::words::{ADDRESSES, ANSWERS, TEXT_FIELDS};
 use super::{Name, Test, When};
 use crate::problem::nearest;
 
@@ -65,6 +67,12 @@ fn test(lowerer: &mut Lowerer<'_>, test: &Test) -> Option<Condition> {
         "never" => Some(Condition::Never),
         "set" => set(lowerer, test, asks),
         "port" | "source.port" => port(lowerer, test),
+        _ if ANSWERS.contains(&fact) => {
+            is_here(lowerer, &test.fact, Concerns::Answers)?;
+            each(lowerer, test, |lowerer, op, value| {
+                answers::test(lowerer, fact, op, value)
+            })
+        }
         "domain" => each(lowerer, test, |lowerer, op, value| {
             domain(lowerer, op, value, asks)
         }),
@@ -86,6 +94,7 @@ fn test(lowerer: &mut Lowerer<'_>, test: &Test) -> Option<Condition> {
             let text = TEXT_FIELDS.iter().find(|(name, _)| *name == fact);
             let number = NumberField::ALL.iter().find(|known| known.fact() == fact);
             if let Some(field) = number {
+                is_here(lowerer, &test.fact, field.concerns())?;
                 each(lowerer, test, |lowerer, op, value| {
                     number_in(lowerer, *field, op, value)
                 })
@@ -109,12 +118,34 @@ fn test(lowerer: &mut Lowerer<'_>, test: &Test) -> Option<Condition> {
     condition
 }
 
+/// Tells of a fact that what is decided on does not have.
+fn is_here(lowerer: &mut Lowerer<'_>, fact: &Name, concerns: Concerns) -> Option<()> {
+    if concerns <= lowerer.context.concerns {
+        return Some(());
+    }
+    let (what, hint) = match concerns {
+        Concerns::Answers => (
+            "answers to queries",
+            "write it in `dns.answers`, which are looked at when an answer has come",
+        ),
+        Concerns::Flows | Concerns::Queries => (
+            "queries",
+            "write it in `dns.policy`, which decides on names that are asked for",
+        ),
+    };
+    let message = format!("`{}` is for {what}, and this tree is not", fact.text);
+    let hint = hint.to_owned();
+    lowerer.error("rule-elsewhere", &fact.span, message, hint);
+    None
+}
+
 fn unknown(lowerer: &mut Lowerer<'_>, fact: &Name) {
     let texts = TEXT_FIELDS.iter().map(|(name, _)| *name);
     let numbers = NumberField::ALL.map(NumberField::fact);
     let known = texts
         .chain(OTHERS)
         .chain(numbers)
+        .chain(ANSWERS)
         .chain(ADDRESSES.iter().map(|(name, _)| *name));
     let message = format!("`cond` knows no `{}`", fact.text);
     let last = |known: &&str| known.ends_with(&format!(".{}", fact.text));
@@ -164,25 +195,6 @@ fn each<'a>(
     } else {
         Some(Condition::Or(parts))
     }
-}
-
-/// Checks an operator; told once a test although it is asked for each value.
-fn operator(lowerer: &mut Lowerer<'_>, op: &Name, known: &[&str]) -> Option<()> {
-    if known.contains(&op.text.as_str()) {
-        return Some(());
-    }
-    let told = |p: &mut crate::Problem| p.code == "unknown-operator" && p.span == op.span;
-    if lowerer.problems.last_mut().is_some_and(told) {
-        return None;
-    }
-    let message = format!("`{}` is no operator here", op.text);
-    let hint = if matches!(op.text.as_str(), "neq" | "ne" | "!=" | "not") {
-        "write `not` before the condition: `cond not port eq 22 => ...`".to_owned()
-    } else {
-        offer(&op.text, known.iter().copied())
-    };
-    lowerer.error("unknown-operator", &op.span, message, hint);
-    None
 }
 
 fn set(lowerer: &mut Lowerer<'_>, test: &Test, asks: Asks) -> Option<Condition> {
@@ -359,17 +371,6 @@ fn named_list(
     }
 }
 
-fn name(lowerer: &mut Lowerer<'_>, value: &Name) -> Option<Domain> {
-    match Domain::parse(&value.text) {
-        Ok(name) => Some(name),
-        Err(why) => {
-            let message = format!("`{}` is no domain: {why}", value.text);
-            lowerer.error("invalid-value", &value.span, message, String::new());
-            None
-        }
-    }
-}
-
 fn address(
     lowerer: &mut Lowerer<'_>,
     of: AddressOf,
@@ -407,48 +408,6 @@ fn address(
             None
         }
     }
-}
-
-/// The prefixes of an address, of a prefix, or of all addresses from one to another (`A-B`).
-fn prefixes(text: &str) -> Result<Vec<Prefix>, String> {
-    let parsed = |text: &str| text.parse::<Prefix>().map_err(|why| why.to_string());
-    let Some((first, last)) = text.split_once('-') else {
-        return Ok(vec![parsed(text)?]);
-    };
-    let (first, last) = (parsed(first)?, parsed(last)?);
-    if !first.is_single() || !last.is_single() {
-        return Err(format!("`{text}` must go from an address to an address"));
-    }
-    let (width, low, high) = match (first.address(), last.address()) {
-        (IpAddr::V4(low), IpAddr::V4(high)) => {
-            (32, u128::from(u32::from(low)), u128::from(u32::from(high)))
-        }
-        (IpAddr::V6(low), IpAddr::V6(high)) => (128, u128::from(low), u128::from(high)),
-        _ => return Err(format!("`{text}` mixes IPv4 and IPv6")),
-    };
-    if low > high {
-        return Err(format!("`{text}` ends before it begins"));
-    }
-    let mut found = Vec::new();
-    let mut at = Some(low);
-    while let Some(start) = at.filter(|start| *start <= high) {
-        // The largest block that begins here and does not go too far.
-        let aligned = start.trailing_zeros().min(width);
-        let fits = |bits: &u32| {
-            let size = 1_u128.checked_shl(*bits).map_or(u128::MAX, |size| size - 1);
-            start.checked_add(size).is_some_and(|end| end <= high)
-        };
-        let bits = (0..=aligned).rev().find(fits).unwrap_or(0);
-        let address = match width {
-            32 => IpAddr::V4(u32::try_from(start).unwrap_or(u32::MAX).into()),
-            _ => IpAddr::V6(start.into()),
-        };
-        found.push(parsed(&format!("{address}/{}", width - bits))?);
-        at = 1_u128
-            .checked_shl(bits)
-            .and_then(|size| start.checked_add(size));
-    }
-    Ok(found)
 }
 
 /// A program's file name, as app rules compare it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pointsman_policy::condition::ZoneOf;
+use pointsman_policy::condition::{Concerns, ZoneOf};
 use pointsman_policy::fact::Protocol;
 use pointsman_policy::model::{Origin, SetId, Template};
 use pointsman_policy::zone::{ZoneId, Zones};
@@ -31,6 +31,10 @@ pub struct LowerContext<'a> {
     pub lists: Lists<'a>,
     /// Named trees that leaves may name too.
     pub trees: &'a BTreeMap<String, Ast>,
+    /// What it decides on.
+    pub concerns: Concerns,
+    /// The names of upstreams, which trees on answers ask for.
+    pub upstreams: &'a [String],
 }
 
 pub(super) struct Lowerer<'a> {

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use crate::problem::{Problems, Source, Span};
 
+mod answers;
 mod arms;
 pub(crate) mod ask;
 mod block;
@@ -41,6 +42,7 @@ pub mod print;
 mod tests;
 #[cfg(test)]
 mod twice_tests;
+mod values;
 mod words;
 mod write;
 

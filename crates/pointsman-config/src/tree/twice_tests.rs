@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use pointsman_policy::Policy;
+use pointsman_policy::condition::Concerns;
 use pointsman_policy::line::{RuleLine, Scope, parse_rule};
 use pointsman_policy::model::{Node, Rule, SetId};
 
@@ -36,6 +37,8 @@ fn read_again(policy: &Policy) -> Policy {
         outbounds: &outbounds,
         lists: Lists::Sets(&sets),
         trees: &BTreeMap::new(),
+        concerns: Concerns::Answers,
+        upstreams: &[],
     };
     let shown = print::as_tree(policy);
     let mut problems = Problems::default();
@@ -99,6 +102,14 @@ impl Scope for All {
 
     fn ip_rules_resolve(&self) -> bool {
         self.0
+    }
+
+    fn upstream(&self, name: &str) -> Option<Arc<str>> {
+        Some(name.into())
+    }
+
+    fn concerns(&self) -> Concerns {
+        Concerns::Answers
     }
 }
 

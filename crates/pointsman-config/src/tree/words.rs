@@ -22,6 +22,9 @@ pub(super) const TEXT_FIELDS: [(&str, TextField); 16] = [
     ("inbound.name", TextField::InboundName),
 ];
 
+/// Facts of answers to queries.
+pub(super) const ANSWERS: [&str; 4] = ["answer.alias", "answer.code", "answer.ip", "dns.upstream"];
+
 /// Facts that are addresses.
 pub(super) const ADDRESSES: [(&str, AddressOf); 4] = [
     ("ip", AddressOf::Destination),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pointsman_policy::fact::{Fact, Facts, Inbound, InboundKind, Network, Provenance};
 use pointsman_policy::local_names::{LocalName, local_name};
 use pointsman_policy::{Action, Domain, Host};
-use pointsman_spec::dns::DnsEnd;
+use pointsman_spec::dns::{BLOCKED, BY_ANSWER, DnsEnd, FLOWS_REFUSED};
 use pointsman_wire::dns::{
     ExtendedError, MAX_MESSAGE, OwnData, OwnRecord, Query, Reply, Unanswerable, code, kind, pad,
     parse_query, write_refusal,
@@ -17,8 +17,10 @@ use tokio::time::Instant;
 
 use super::counts::Became;
 use super::given::Told;
+use super::judge::{Judge, Verdict};
 use super::rates::Allowed;
 use super::waits::WaitPlace;
+use super::words::Words;
 use crate::correlation::{self, Seconds};
 use crate::door::Door;
 use crate::ends::{ClientAddr, Ends, LocalAddr};
@@ -31,7 +33,6 @@ use crate::spec::listening::ListenerId;
 
 /// Numbers of extended errors (RFC 8914 §4).
 const OTHER: u16 = 0;
-const BLOCKED: u16 = 15;
 const PROHIBITED: u16 = 18;
 
 /// How long it holds that a rule refuses a name, in seconds: whoever changes the rule wants to see it.
@@ -91,6 +92,8 @@ pub(super) struct Asking {
     message: Box<[u8]>,
     question: WireQuestion,
     upstream: Arc<Upstream>,
+    /// Where answers are looked at.
+    judge: Option<Judge>,
     ways: Ways,
     network: Network,
     /// Who is told.
@@ -223,7 +226,7 @@ impl Service {
             }
         }
         let is_whole = whole.is_some();
-        let facts = self.facts(name, asker);
+        let mut facts = self.facts(query.kind(), name, asker);
         if !self.server.asks_for_local_names
             && let Some(name) = facts.destination.known().and_then(Host::name)
             && (is_whole || name.as_str().contains('.'))
@@ -235,15 +238,22 @@ impl Service {
         let facts_name = facts.destination.known().and_then(Host::name).cloned();
         let generation = self.ways.generation();
         let policies = &generation.spec().policies;
-        let end = self.server.decide(facts, policies, generation.number());
-        let upstream = match end {
-            QueryEnd::Ask(upstream) => upstream,
-            QueryEnd::Here(end) => return self.refuse(&query, end, limit, out),
-            QueryEnd::FlowsRefused(Action::Blackhole) => {
-                return self.refuse(&query, DnsEnd::Drop, limit, out);
+        let end = self
+            .server
+            .decide(&mut facts, policies, generation.number());
+        let (at, mut upstream) = match end {
+            QueryEnd::Ask(at, upstream) => (at, upstream),
+            QueryEnd::Here(end, rule) => {
+                let why = Words::of_rule("", rule.as_ref());
+                return refuse(&query, end, why.as_str(), limit, out);
             }
-            QueryEnd::FlowsRefused(_) => {
-                return self.refuse(&query, DnsEnd::NoName, limit, out);
+            QueryEnd::FlowsRefused(action, rule) => {
+                let end = match action {
+                    Action::Blackhole => DnsEnd::Drop,
+                    _ => DnsEnd::NoName,
+                };
+                let why = Words::of_rule(FLOWS_REFUSED, rule.as_ref());
+                return refuse(&query, end, why.as_str(), limit, out);
             }
             QueryEnd::Undecided(why) => {
                 write_error(&query, code::SERV_FAIL, OTHER, &why, limit, out);
@@ -262,7 +272,22 @@ impl Service {
             }
         }
         let (folded, now) = (Folded::of(&query), Instant::now());
-        if let Some(heard) = upstream.known(folded.view(), &self.ways, now) {
+        let mut judge = self
+            .server
+            .judges()
+            .then(|| Judge::new(Arc::clone(&self.server), facts, at));
+        while let Some(heard) = upstream.known(folded.view(), &self.ways, now) {
+            match judge.as_mut().map_or(Verdict::Given, |it| it.judge(&heard)) {
+                Verdict::Given => {}
+                Verdict::Ask(other) => {
+                    upstream = other;
+                    continue;
+                }
+                Verdict::Here(end, rule) => {
+                    let why = Words::of_rule(BY_ANSWER, rule.as_ref());
+                    return refuse(&query, end, why.as_str(), limit, out);
+                }
+            }
             let became = match heard {
                 Heard::Told(_) => Became::Known,
                 Heard::Failed(_) => Became::Failed,
@@ -282,6 +307,7 @@ impl Service {
             message: message.into(),
             question: folded.view().to_owned(),
             upstream,
+            judge,
             ways: self.ways.clone().of(&ends),
             network: asker.network,
             told,
@@ -291,7 +317,7 @@ impl Service {
         (None, Outcome::Asking(Box::new(asking)))
     }
 
-    fn facts(&self, name: Option<Domain>, asker: Asker) -> Facts {
+    fn facts(&self, kind: u16, name: Option<Domain>, asker: Asker) -> Facts {
         let inbound = Inbound {
             kind: InboundKind::Dns,
             name: Some(Arc::clone(&self.door.spec.name)),
@@ -300,6 +326,7 @@ impl Service {
         };
         Facts {
             network: asker.network,
+            query_type: Some(kind),
             inbound: Fact::Known(inbound, Provenance::Inbound),
             source: Fact::from_option(asker.client, Provenance::Inbound),
             destination: Fact::from_option(name.map(Host::Name), Provenance::Request),
@@ -350,59 +377,80 @@ impl Service {
         reply.write(query, limit, out);
         (Some(Became::Here), Outcome::Replied)
     }
+}
 
-    /// What a rule says is answered.
-    fn refuse(
-        &self,
-        query: &Query<'_>,
-        end: DnsEnd,
-        limit: usize,
-        out: &mut Vec<u8>,
-    ) -> (Option<Became>, Outcome) {
-        let zero = match query.kind() {
-            kind::A => Some(OwnData::A(Ipv4Addr::UNSPECIFIED)),
-            kind::AAAA => Some(OwnData::Aaaa(Ipv6Addr::UNSPECIFIED)),
-            _ => None,
-        };
-        let zero = zero.filter(|_| end == DnsEnd::Zero);
-        let zero = zero.map(|data| OwnRecord {
-            ttl: BLOCKED_FOR,
-            data,
-        });
-        let code = match end {
-            DnsEnd::Drop => return (Some(Became::Dropped), Outcome::Silent),
-            DnsEnd::Refused => code::REFUSED,
-            DnsEnd::NoName => code::NX_DOMAIN,
-            DnsEnd::Ask(_) | DnsEnd::Follow | DnsEnd::NoData | DnsEnd::Zero => code::NO_ERROR,
-        };
-        let is_negative = zero.is_none() && code != code::REFUSED;
-        let reply = Reply {
-            code,
-            records: zero.as_slice(),
-            negative: is_negative.then_some(BLOCKED_FOR),
-            error: Some(ExtendedError {
-                number: BLOCKED,
-                text: "a rule says so",
-            }),
-        };
-        reply.write(query, limit, out);
-        (Some(Became::Here), Outcome::Replied)
-    }
+/// What a rule says is answered, and why.
+fn refuse(
+    query: &Query<'_>,
+    end: DnsEnd,
+    why: &str,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> (Option<Became>, Outcome) {
+    let zero = match query.kind() {
+        kind::A => Some(OwnData::A(Ipv4Addr::UNSPECIFIED)),
+        kind::AAAA => Some(OwnData::Aaaa(Ipv6Addr::UNSPECIFIED)),
+        _ => None,
+    };
+    let zero = zero.filter(|_| end == DnsEnd::Zero);
+    let zero = zero.map(|data| OwnRecord {
+        ttl: BLOCKED_FOR,
+        data,
+    });
+    let code = match end {
+        DnsEnd::Drop => return (Some(Became::Dropped), Outcome::Silent),
+        DnsEnd::Refused => code::REFUSED,
+        DnsEnd::NoName => code::NX_DOMAIN,
+        DnsEnd::Ask(_) | DnsEnd::Follow | DnsEnd::NoData | DnsEnd::Pass | DnsEnd::Zero => {
+            code::NO_ERROR
+        }
+    };
+    let is_negative = zero.is_none() && code != code::REFUSED;
+    let reply = Reply {
+        code,
+        records: zero.as_slice(),
+        negative: is_negative.then_some(BLOCKED_FOR),
+        error: Some(ExtendedError {
+            number: BLOCKED,
+            text: why,
+        }),
+    };
+    reply.write(query, limit, out);
+    (Some(Became::Here), Outcome::Replied)
 }
 
 impl Asking {
-    /// Asks, and appends the reply to `out`.
-    pub(super) async fn finish(self, out: &mut Vec<u8>) {
-        let heard = self.upstream.ask(&self.question, &self.ways).await;
+    /// Asks, and appends the reply to `out`; nothing, where there is none.
+    pub(super) async fn finish(mut self, out: &mut Vec<u8>) {
+        let mut heard = self.upstream.ask(&self.question, &self.ways).await;
+        let by_rule = loop {
+            let verdict = self.judge.as_mut().map(|judge| judge.judge(&heard));
+            match verdict.unwrap_or(Verdict::Given) {
+                Verdict::Given => break None,
+                Verdict::Ask(other) => heard = other.ask(&self.question, &self.ways).await,
+                Verdict::Here(end, rule) => break Some((end, rule)),
+            }
+        };
         // It could be read before.
         let Ok(query) = parse_query(&self.message) else {
             return;
         };
         let (limit, now) = (room(&query, self.network), Instant::now());
+        let begin = out.len();
+        if let Some((end, rule)) = by_rule {
+            let why = Words::of_rule(BY_ANSWER, rule.as_ref());
+            let (became, _) = refuse(&query, end, why.as_str(), limit, out);
+            if self.is_private && out.len() > begin {
+                pad(&query, begin, out);
+            }
+            became
+                .into_iter()
+                .for_each(|became| self.ways.shared().dns.count(became));
+            return;
+        }
         let correlation = &self.ways.shared().correlation;
         self.told
             .heard(&heard, correlation, now, correlation::now());
-        let begin = out.len();
         write_heard(&query, &heard, now, limit, out);
         if self.is_private {
             pad(&query, begin, out);

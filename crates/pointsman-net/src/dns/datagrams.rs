@@ -168,6 +168,9 @@ impl Desk {
                         parts.tasks.spawn(async move {
                             let mut reply = Vec::new();
                             asking.finish(&mut reply).await;
+                            if reply.is_empty() {
+                                return;
+                            }
                             let Some(socket) = socket.upgrade() else {
                                 return;
                             };

@@ -115,7 +115,9 @@ impl Line {
                 Outcome::Asking(asking) => self.waiting.push(Box::pin(async move {
                     let (mut reply, mut out) = (Vec::new(), Vec::new());
                     asking.finish(&mut reply).await;
-                    framed(&reply, &mut out);
+                    if !reply.is_empty() {
+                        framed(&reply, &mut out);
+                    }
                     out
                 })),
             }

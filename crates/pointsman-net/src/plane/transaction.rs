@@ -37,6 +37,7 @@ use crate::ledger::Rules;
 use crate::listen::{Bound, Listener};
 use crate::outbound::Ways;
 use crate::record::log::AccessLog;
+use crate::spec::dns::QueryPolicies;
 use crate::spec::{Number, Spec};
 use crate::tasks::Tasks;
 use crate::tls::server::Acceptor;
@@ -63,7 +64,7 @@ pub struct PreparedRefresh {
     number: Number,
     policies: Vec<Arc<Policy>>,
     /// That of the DNS server.
-    of_queries: Option<Arc<Policy>>,
+    of_queries: Option<QueryPolicies>,
     /// What is refreshed, which stays in force as long as nobody else may prepare.
     now: Arc<Generation>,
     _turn: OwnedMutexGuard<()>,
@@ -163,7 +164,7 @@ impl<S> Plane<S> {
         &self,
         number: Number,
         policies: Vec<Arc<Policy>>,
-        of_queries: Option<Arc<Policy>>,
+        of_queries: Option<QueryPolicies>,
     ) -> Result<PreparedRefresh, ApplyError> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         if self.listeners().stopped {

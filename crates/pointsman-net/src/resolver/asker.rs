@@ -212,12 +212,8 @@ impl Asking {
         let (heard, until) = match told {
             Ok((turn, Said::Told(message, seconds))) => {
                 let until = now + Duration::from_secs(seconds.into());
-                let kept = Kept {
-                    message,
-                    since: now,
-                    until,
-                    from: servers[order[turn]].to_string().into(),
-                };
+                let from = servers[order[turn]].to_string().into();
+                let kept = Kept::new(message, now, until, from);
                 (Heard::Told(Arc::new(kept)), until)
             }
             // Nothing else settles a question.

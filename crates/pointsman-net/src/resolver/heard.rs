@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_wire::dns::{Cached, code};
+use pointsman_policy::Domain;
+use pointsman_wire::dns::{Cached, WireName, code};
 use tokio::time::Instant;
 
 use crate::lookup::{Answer, Data, Record, Source};
@@ -29,6 +30,8 @@ pub(crate) struct Kept {
     pub(super) until: Instant,
     /// The server in words: `udp 192.0.2.1:53`.
     pub(crate) from: Arc<str>,
+    /// The names that it says the name is another one for.
+    pub(crate) aliases: Box<[Domain]>,
 }
 
 /// Why nobody could tell. It says nothing of the name.
@@ -62,7 +65,12 @@ impl Heard {
     /// How much memory it takes, in bytes.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Told(kept) => kept.message.size() + size_of::<Kept>(),
+            Self::Told(kept) => {
+                // A name's text, and what counts who shares it.
+                let names = kept.aliases.iter();
+                let names = names.map(|name| size_of::<Domain>() + 16 + name.as_str().len());
+                kept.message.size() + size_of::<Kept>() + names.sum::<usize>()
+            }
             Self::Failed(failure) => size_of::<Failure>() + failure.why.len(),
         }
     }
@@ -94,6 +102,23 @@ impl Kept {
         self.since
     }
 
+    /// What a server said, which came just now and holds until then.
+    pub(super) fn new(
+        message: Arc<Cached>,
+        since: Instant,
+        until: Instant,
+        from: Arc<str>,
+    ) -> Self {
+        let aliases = aliases(&message);
+        Self {
+            message,
+            since,
+            until,
+            from,
+            aliases,
+        }
+    }
+
     /// How many seconds ago it came.
     pub(crate) fn age(&self, now: Instant) -> u32 {
         let age = now.saturating_duration_since(self.since).as_secs();
@@ -108,6 +133,27 @@ impl Kept {
 
 /// More addresses of one name are not tried within the time of a dial.
 pub(super) const MAX_ADDRESSES: usize = 64;
+
+/// More names of one name are not looked at by rules; servers follow some ten.
+const MAX_ALIASES: usize = 64;
+
+/// The names that a message leads to, as far as they are hosts' names; each once.
+fn aliases(message: &Cached) -> Box<[Domain]> {
+    let mut aliases: Vec<Domain> = Vec::new();
+    let mut text = String::new();
+    if let Some(response) = message.response() {
+        response.each_alias(&mut |alias: WireName| {
+            alias.write_host(&mut text);
+            if let Ok(alias) = Domain::parse(&text)
+                && aliases.len() < MAX_ALIASES
+                && !aliases.contains(&alias)
+            {
+                aliases.push(alias);
+            }
+        });
+    }
+    aliases.into()
+}
 
 /// The addresses of a name, each once.
 fn records(message: &Cached) -> Vec<Record> {

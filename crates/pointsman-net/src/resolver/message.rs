@@ -161,12 +161,8 @@ mod tests {
             return Some(Read::Other(said));
         };
         let since = Instant::now();
-        let kept = Kept {
-            message,
-            since,
-            until: since + Duration::from_secs(seconds.into()),
-            from: "".into(),
-        };
+        let until = since + Duration::from_secs(seconds.into());
+        let kept = Kept::new(message, since, until, "".into());
         let longest = Duration::from_secs(3600);
         Some(match Heard::Told(Arc::new(kept)).answer(longest) {
             Answer::Records { records, .. } => Read::Records(records.to_vec()),

@@ -50,6 +50,7 @@ async fn asking(server: NameServer, limits: DnsLimits) -> Stage {
     };
     let dns = DnsSpec {
         policy: Arc::new(policy),
+        answers: None,
         ends: vec![DnsEnd::Ask(0)],
         upstreams: vec![UpstreamSpec {
             name: "names".into(),

@@ -466,6 +466,7 @@ impl Reader<'_> {
         };
         Facts {
             network: self.of(&[Network::Tcp, Network::Udp]),
+            query_type: None,
             inbound: self.fact(|reader| Inbound {
                 kind: reader.of(&KINDS),
                 name: reader.text(),

@@ -35,6 +35,7 @@ impl<'a> Walk<'a, '_> {
             }
             Condition::AddressKind(kind) => Ok(self.test_kind(*kind)),
             Condition::Always => Ok(Truth::Yes(None)),
+            Condition::Answer(test) => self.test_answer(test),
             Condition::And(all) => self.test_and(all, limit),
             Condition::Asn(number, asks) => {
                 let asn = self.geo(least(*asks, limit))?.part(|geo| geo.asn);
@@ -225,6 +226,10 @@ impl<'a> Walk<'a, '_> {
 
     fn number(&self, field: NumberField) -> Result<Value<'a, u32>, Need> {
         Ok(match field {
+            NumberField::DnsType => match self.facts.query_type {
+                Some(number) => Value::Known(u32::from(number), Provenance::Request),
+                None => Value::Absent,
+            },
             NumberField::Dscp => {
                 settled(&self.facts.sought.dscp).part(|dscp| Some(u32::from(*dscp)))
             }
@@ -256,7 +261,7 @@ impl<'a> Walk<'a, '_> {
 
     /// Any entry: names first, then prefixes, then the others by line, each only where there are. A name
     /// that the set excepts makes it not hold, whatever its address.
-    fn test_set(&mut self, id: SetId, asks: Asks) -> Result<Truth<'a>, Need> {
+    pub(super) fn test_set(&mut self, id: SetId, asks: Asks) -> Result<Truth<'a>, Need> {
         let Some(set) = self.policy.sets.get(id.0 as usize) else {
             return Ok(Truth::No);
         };

@@ -80,6 +80,7 @@ impl Walk<'_, '_> {
             Variable::Local => facts.sought.local.known().map(printed),
             Variable::Method => look?.method.clone(),
             Variable::Number(field) => Some(field.print(match field {
+                NumberField::DnsType => u32::from(facts.query_type?),
                 NumberField::Dscp => u32::from(*facts.sought.dscp.known()?),
                 NumberField::Ech => u32::from(look?.ech),
                 NumberField::Pid => *facts.sought.owner.known()?.pid.known()?,

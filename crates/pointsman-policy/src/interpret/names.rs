@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Hit, Value, Walk, asked, settled};
 use crate::condition::{Asks, ZoneOf};
 use crate::domain::Domain;
-use crate::fact::{Fact, Geo, Look, Need, Network, Protocol};
+use crate::fact::{Fact, Geo, Look, Need, Network, Protocol, Provenance};
 use crate::ids::ZoneId;
 use crate::model::DomainOrder;
 
@@ -24,6 +24,9 @@ const UNRESOLVED: &str = "the name is not resolved here";
 impl<'a> Walk<'a, '_> {
     /// The domain, in the dialect's order; asks where a higher source is still unknown.
     pub(super) fn domain(&self) -> Result<Named<'a>, Need> {
+        if let Some(alias) = self.alias {
+            return Ok(plain(Value::Known(alias, Provenance::Resolver)));
+        }
         let requested = self.requested();
         match self.domain_order {
             DomainOrder::Requested => Ok(plain(requested)),

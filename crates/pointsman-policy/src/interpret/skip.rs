@@ -49,7 +49,9 @@ impl<'a> Walk<'a, '_> {
                 self.tried += nodes.len() - from as usize;
                 return Ok(());
             };
-            if let Some(decision) = index.cards.decision(next, proof) {
+            if let Some(decision) = index.cards.decision(next, proof)
+                && decision.outbound.is_none_or(|end| !self.is_tried(end))
+            {
                 return Err(Stop::Decided(decision));
             }
             self.tried += (next - from) as usize;

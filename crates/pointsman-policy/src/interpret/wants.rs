@@ -151,6 +151,7 @@ impl<'a> Wants<'a> {
             }
             Condition::Domain(_) => self.domain(),
             Condition::Not(inner) => self.condition(inner, limit, depth),
+            Condition::Number(NumberField::DnsType, _) => false,
             Condition::Number(field, _) => field.need() == self.need,
             Condition::Protocol(_) => self.need == Some(Need::Sniff),
             Condition::Set(id, asks) => {
@@ -172,6 +173,7 @@ impl<'a> Wants<'a> {
             Condition::Zone(ZoneOf::Domain, ..) => self.domain(),
             Condition::AddressKind(_)
             | Condition::Always
+            | Condition::Answer(_)
             | Condition::Inbound { .. }
             | Condition::Network(_)
             | Condition::Never

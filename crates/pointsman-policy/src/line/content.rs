@@ -7,8 +7,10 @@ use regex::{Regex, RegexBuilder};
 
 use super::kind::TestKind;
 use crate::address::Prefix;
+use crate::answered;
 use crate::condition::{
-    AddressKind, AddressOf, Asks, Condition, DomainTest, NumberField, Side, TextField, TextTest,
+    AddressKind, AddressOf, AnswerTest, Asks, Condition, DomainTest, NumberField, Side, TextField,
+    TextTest,
 };
 use crate::domain::Domain;
 use crate::fact::{InboundKind, Network, Protocol};
@@ -231,6 +233,55 @@ pub(super) fn numbers(text: &str, field: NumberField) -> Made {
         1 => all.remove(0),
         _ => Condition::Or(all),
     })
+}
+
+/// Codes of answers, several with `|` between.
+pub(super) fn codes(text: &str) -> Made {
+    let mut all = Vec::new();
+    let mut at = 0;
+    for part in text.split('|') {
+        let place = (at, at + part.len());
+        at += part.len() + 1;
+        let code = answered::read_code(part.trim()).ok_or_else(|| Bad {
+            message: format!("`{}` is no code of an answer", part.trim()),
+            hint: Some(match nearest(part.trim(), answered::codes()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write `NXDOMAIN`, `SERVFAIL|REFUSED`, or a number".to_owned(),
+            }),
+            part: Some(place),
+        })?;
+        all.push(Condition::Answer(AnswerTest::Code(code)));
+    }
+    Ok(match all.len() {
+        1 => all.remove(0),
+        _ => Condition::Or(all),
+    })
+}
+
+/// An address in an answer.
+pub(super) fn answer_prefix(text: &str) -> Made {
+    let prefix: Prefix = text.parse().map_err(|why| {
+        let bad = Bad::new(format!("{why}"));
+        match name_rule(text) {
+            Some(_) => bad.hint(format!(
+                "for names that an answer leads to there is `ANSWER-ALIAS, {text}`"
+            )),
+            None => bad,
+        }
+    })?;
+    Ok(Condition::Answer(AnswerTest::Address(prefix)))
+}
+
+/// A name that an answer leads to, with all below it.
+pub(super) fn alias_under(text: &str) -> Made {
+    let name = Domain::parse(text).map_err(|why| {
+        let bad = Bad::new(format!("`{text}` is no domain: {why}"));
+        match text.parse::<Prefix>() {
+            Ok(_) => bad.hint(format!("for addresses there is `ANSWER-IP, {text}`")),
+            Err(_) => bad,
+        }
+    })?;
+    Ok(Condition::Answer(AnswerTest::AliasUnder(name)))
 }
 
 /// `443`, `443/tcp`, `tcp`, `8000-8100/udp`, and several of them with `|` between.

@@ -71,6 +71,7 @@ pub(super) fn joined(kind: Kind, contents: &[Element]) -> Option<String> {
     let reads = match kind {
         Kind::DstPort => content::ports(&one, Side::Destination).is_ok(),
         Kind::SrcPort => content::ports(&one, Side::Source).is_ok(),
+        Kind::AnswerCode => content::codes(&one).is_ok(),
         Kind::Number(field) => content::numbers(&one, field).is_ok(),
         _ => false,
     };

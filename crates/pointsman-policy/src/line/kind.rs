@@ -1,13 +1,17 @@
 //! The rule types, and which text facts they test in which way.
 
-use crate::condition::{NumberField, TextField};
+use crate::condition::{Concerns, NumberField, TextField};
 
 /// A rule type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Always,
     And,
+    AnswerAlias,
+    AnswerCode,
+    AnswerIp,
     Asn,
+    DnsUpstream,
     Domain,
     DomainKeyword,
     DomainRegex,
@@ -30,6 +34,19 @@ pub(super) enum Kind {
     SrcIpCidr,
     SrcPort,
     Text(TextField, TestKind),
+}
+
+impl Kind {
+    /// What has the fact that it asks for.
+    pub(super) fn concerns(self) -> Concerns {
+        match self {
+            Self::AnswerAlias | Self::AnswerCode | Self::AnswerIp | Self::DnsUpstream => {
+                Concerns::Answers
+            }
+            Self::Number(field) => field.concerns(),
+            _ => Concerns::Flows,
+        }
+    }
 }
 
 /// How a text is tested.
@@ -68,6 +85,10 @@ const WORDS: &[(&str, Kind)] = &[
     ("DST-ADDR-TYPE", Kind::DstAddrType),
     ("NETWORK", Kind::Network),
     ("PROTOCOL", Kind::Protocol),
+    ("ANSWER-ALIAS", Kind::AnswerAlias),
+    ("ANSWER-CODE", Kind::AnswerCode),
+    ("ANSWER-IP", Kind::AnswerIp),
+    ("DNS-UPSTREAM", Kind::DnsUpstream),
 ];
 
 /// Names of text fields. The first is the one that is printed.

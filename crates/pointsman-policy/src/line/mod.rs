@@ -15,7 +15,9 @@ mod lexer;
 mod parser;
 mod render;
 
-use crate::condition::Condition;
+use std::sync::Arc;
+
+use crate::condition::{Concerns, Condition};
 use crate::ids::SetId;
 
 pub use canonical::canonical;
@@ -43,6 +45,18 @@ pub trait Scope {
     fn has_asn_db(&self) -> bool;
     /// Whether rules on addresses resolve a named destination unless they say `no-resolve`.
     fn ip_rules_resolve(&self) -> bool;
+    /// The upstream of this name in any case, as it is written; only rules on answers ask.
+    fn upstream(&self, _name: &str) -> Option<Arc<str>> {
+        None
+    }
+    /// All names of upstreams, for hints.
+    fn upstreams(&self) -> Vec<&str> {
+        Vec::new()
+    }
+    /// What the rules decide on.
+    fn concerns(&self) -> Concerns {
+        Concerns::Flows
+    }
 }
 
 /// The condition of `DOMAIN-KEYWORD`, of a text as it is.
@@ -95,7 +109,8 @@ pub struct Placed {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct LineError {
-    /// `rule-syntax`, `unknown-rule`, `bad-rule-content`, `unknown-rule-set`, `missing-database`.
+    /// `rule-syntax`, `unknown-rule`, `rule-elsewhere`, `bad-rule-content`, `unknown-rule-set`, `unknown-resolver`,
+    /// `missing-database`.
     pub code: &'static str,
     /// Byte offset of the first byte at fault.
     pub start: usize,

@@ -5,7 +5,7 @@ use super::instead::{instead, joined, shape, without_outbound};
 use super::kind::{Kind, kind, kinds};
 use super::lexer::{Element, Value, elements};
 use super::{LineError, Placed, RuleLine, Scope};
-use crate::condition::{AddressOf, Asks, Condition, Side};
+use crate::condition::{AddressOf, AnswerTest, Asks, Concerns, Condition, Side};
 use crate::near::nearest;
 
 /// Reads a line of a rule list: `TYPE, CONTENT, OUTBOUND[, no-resolve]` or `FALLBACK, OUTBOUND`.
@@ -159,6 +159,26 @@ impl Reader<'_> {
             return Err(LineError::new("rule-syntax", place, message, None));
         };
         let (word, kind) = kind_of(first)?;
+        if kind.concerns() > self.scope.concerns() {
+            let (what, hint) = match kind.concerns() {
+                Concerns::Answers => (
+                    "answers to queries",
+                    "write it in `dns.answers`, which are looked at when an answer has come",
+                ),
+                Concerns::Flows | Concerns::Queries => (
+                    "queries",
+                    "write it in `dns.rules`, which decide on names that are asked for",
+                ),
+            };
+            let message = format!("`{word}` is for {what}, and these rules are not");
+            let hint = hint.to_owned();
+            return Err(LineError::new(
+                "rule-elsewhere",
+                first.place(),
+                message,
+                hint,
+            ));
+        }
         let asks = if no_resolve { Asks::Never } else { self.asks };
         let inner = Reader {
             scope: self.scope,
@@ -267,7 +287,11 @@ impl Reader<'_> {
             ));
         };
         let made = match kind {
-            Kind::Asn | Kind::GeoIp | Kind::RuleSet => return self.named(kind, text, element),
+            Kind::AnswerAlias | Kind::Asn | Kind::DnsUpstream | Kind::GeoIp | Kind::RuleSet => {
+                return self.named(kind, text, element);
+            }
+            Kind::AnswerCode => content::codes(text),
+            Kind::AnswerIp => content::answer_prefix(text),
             Kind::Domain => content::domain(text, false),
             Kind::DomainKeyword => content::domain_keyword(text),
             Kind::DomainRegex => content::domain_regex(text),
@@ -325,7 +349,24 @@ impl Reader<'_> {
                 }
                 Ok(Condition::Asn(number, self.asks))
             }
+            Kind::DnsUpstream => match self.scope.upstream(text) {
+                Some(name) => Ok(Condition::Answer(AnswerTest::Upstream(name))),
+                None => {
+                    let message = format!("`dns.upstreams` has no `{text}`");
+                    let known = self.scope.upstreams();
+                    let hint = nearest(text, known.iter().copied())
+                        .map(|near| format!("did you mean `{near}`?"));
+                    Err(LineError::new("unknown-resolver", place, message, hint))
+                }
+            },
+            Kind::AnswerAlias if self.scope.rule_set(text).is_none() && text.contains('.') => {
+                let name = text.strip_prefix('.').unwrap_or(text);
+                content::alias_under(name).map_err(bad)
+            }
             _ => match self.scope.rule_set(text) {
+                Some(id) if kind == Kind::AnswerAlias => {
+                    Ok(Condition::Answer(AnswerTest::AliasIn(id)))
+                }
                 Some(id) => Ok(Condition::Set(id, self.asks)),
                 None => {
                     let message = format!("there is no rule set `{text}`");

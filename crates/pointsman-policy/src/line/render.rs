@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::kind::{TestKind, spelling};
+use crate::answered::print_code;
 use crate::condition::{
-    AddressKind, AddressOf, Asks, Condition, DomainTest, Side, TextField, TextTest, ZoneOf,
+    AddressKind, AddressOf, AnswerTest, Asks, Condition, DomainTest, Side, TextField, TextTest,
+    ZoneOf,
 };
 use crate::fact::{InboundKind, Network};
 use crate::ids::{SetId, ZoneId};
@@ -52,6 +54,7 @@ fn write(condition: &Condition, names: Names<'_>, to: &mut String) {
         }
         Condition::AddressKind(kind) => pair("DST-ADDR-TYPE", address_kind(*kind), to),
         Condition::Always => to.push_str("ALWAYS"),
+        Condition::Answer(test) => answer(test, names, to),
         Condition::And(parts) => several("AND", "ALWAYS", parts, names, to),
         Condition::Asn(number, asks) => {
             pair("ASN", &number.to_string(), to);
@@ -114,6 +117,22 @@ fn write(condition: &Condition, names: Names<'_>, to: &mut String) {
                 flag(*asks, names, to);
             }
         }
+    }
+}
+
+fn answer(test: &AnswerTest, names: Names<'_>, to: &mut String) {
+    match test {
+        AnswerTest::Address(prefix) => pair("ANSWER-IP", &prefix.to_string(), to),
+        AnswerTest::AliasIn(id) => pair("ANSWER-ALIAS", set_name(*id, names), to),
+        AnswerTest::AliasUnder(name) => {
+            let name = name.as_str();
+            // A rule set of that name, or what could be one, would be meant instead.
+            let clear = name.contains('.') && !names.sets.iter().any(|set| &*set.name == name);
+            let dot = if clear { "" } else { "." };
+            pair("ANSWER-ALIAS", &format!("{dot}{name}"), to);
+        }
+        AnswerTest::Code(code) => pair("ANSWER-CODE", &print_code(*code), to),
+        AnswerTest::Upstream(name) => pair("DNS-UPSTREAM", name, to),
     }
 }
 

@@ -27,6 +27,12 @@ impl Scope for Around {
     fn ip_rules_resolve(&self) -> bool {
         self.resolve
     }
+    fn upstream(&self, name: &str) -> Option<Arc<str>> {
+        Some(name.into())
+    }
+    fn concerns(&self) -> Concerns {
+        Concerns::Answers
+    }
 }
 
 const PLAIN: Around = Around {
@@ -39,7 +45,7 @@ const RESOLVING: Around = Around {
 };
 
 fn render(condition: &Condition, resolve: bool) -> String {
-    let sets = [std::sync::Arc::new(RuleSet::new("ads", "ads.txt"))];
+    let sets = [Arc::new(RuleSet::new("ads", "ads.txt"))];
     let names = Names {
         sets: &sets,
         zones: &Zones::default(),
@@ -540,5 +546,37 @@ fn a_part_that_is_missing_or_too_much_is_guessed() {
         "DOMAIN, a,",
     ] {
         check(line, behind);
+    }
+}
+
+/// Rules for queries alone are told where others stand.
+#[test]
+fn what_is_for_queries_stands_among_their_rules() {
+    struct Flows;
+    impl Scope for Flows {
+        fn rule_set(&self, _name: &str) -> Option<SetId> {
+            None
+        }
+        fn has_country_db(&self) -> bool {
+            false
+        }
+        fn has_asn_db(&self) -> bool {
+            false
+        }
+        fn ip_rules_resolve(&self) -> bool {
+            false
+        }
+    }
+    for (line, start) in [
+        ("DNS-TYPE, 65, x", 0),
+        ("AND, [DOMAIN, a.test], [dns-type, A], x", 24),
+    ] {
+        let error = parse_rule(line, &Flows).unwrap_err();
+        assert_eq!(
+            (error.code, error.start),
+            ("rule-elsewhere", start),
+            "{line}"
+        );
+        assert!(error.hint.unwrap().contains("dns.rules"));
     }
 }

@@ -178,6 +178,7 @@ impl Chooser {
                 Keys::one(class, sought, chance)
             }
             Condition::Always
+            | Condition::Answer(_)
             | Condition::Not(_)
             | Condition::Number(..)
             | Condition::Set(..)
@@ -331,6 +332,7 @@ fn asked(condition: &Condition) -> Option<Classes> {
         Condition::Zone(ZoneOf::Domain, ..) => Class::Domain,
         Condition::AddressKind(_)
         | Condition::Always
+        | Condition::Answer(_)
         | Condition::Inbound { .. }
         | Condition::Network(_)
         | Condition::Never

@@ -240,6 +240,7 @@ pub(crate) fn flow(words: &str) -> Facts {
                     _ => Network::Icmp,
                 }
             }
+            "type" => facts.query_type = Some(value.parse().unwrap()),
             "dst" => {
                 let (host, port) = value.rsplit_once(':').unwrap();
                 let host = Host::parse(host).unwrap();

@@ -256,6 +256,8 @@ pub(crate) fn any_node() -> impl Strategy<Value = Node> {
 }
 
 const NUMBERS: &[(NumberField, &str)] = &[
+    (NumberField::DnsType, "A"),
+    (NumberField::DnsType, "AAAA-65"),
     (NumberField::Dscp, "0-1"),
     (NumberField::Dscp, "46"),
     (NumberField::Ech, "no"),

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pointsman_policy::Condition;
+use pointsman_policy::condition::AnswerTest;
 use pointsman_policy::line::{Scope, parse_condition, word};
 use pointsman_policy::model::SetId;
 
@@ -525,7 +526,7 @@ fn asked(condition: &Condition) -> Vec<SetId> {
     match condition {
         Condition::And(parts) | Condition::Or(parts) => parts.iter().flat_map(asked).collect(),
         Condition::Not(inner) => asked(inner),
-        Condition::Set(id, _) => vec![*id],
+        Condition::Set(id, _) | Condition::Answer(AnswerTest::AliasIn(id)) => vec![*id],
         _ => Vec::new(),
     }
 }

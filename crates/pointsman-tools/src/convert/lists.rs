@@ -130,5 +130,5 @@ fn told(recipe: &Recipe, map: &mut Map) {
 }
 
 fn refers(condition: &Condition) -> bool {
-    condition.any_test(&mut |test| matches!(test, Condition::Set(..)))
+    condition.any_test(&mut |test| matches!(test, Condition::Set(..) | Condition::Answer(_)))
 }

@@ -150,6 +150,17 @@ fn native_files() {
             tests: []
         "#]],
     );
+    check(
+        FileKind::Yaml,
+        "dns:\n  listen: x\n  rules:\n    - dns-type,https,nodata\n    - fallback,a\n",
+        expect![[r#"
+            dns:
+              listen: x
+              rules:
+                - DNS-TYPE, https, nodata
+                - FALLBACK, a
+        "#]],
+    );
     // What is broken stays.
     let broken = laid_out(FileKind::Yaml, "policy: |\n  any [ direct reset ]\n").unwrap_err();
     expect![[r#"

@@ -33,6 +33,7 @@ pub(super) fn blocks(source: &Arc<Source>, problems: &mut Problems) -> Option<St
                         }
                     }
                 }
+                Some("dns") => edits.names(value, problems),
                 _ => {}
             }
         }
@@ -66,6 +67,18 @@ impl Edits<'_> {
         }
         text.push_str(&source[at..]);
         text
+    }
+
+    /// The rules of the DNS server.
+    fn names(&mut self, node: &Node, problems: &mut Problems) {
+        let Value::Map(pairs) = &node.value else {
+            return;
+        };
+        for (key, value) in pairs {
+            if let Some("answers" | "policy" | "rules") = key.scalar() {
+                self.policy(value, problems);
+            }
+        }
     }
 
     fn policy(&mut self, node: &Node, problems: &mut Problems) {

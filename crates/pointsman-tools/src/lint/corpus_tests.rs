@@ -10,7 +10,7 @@ use pointsman_config::{Dialect, Problem, load};
 
 /// The cases of each file and how many lines it must at least mark.
 const CORPUS: [(&str, &str, usize, usize); 7] = [
-    ("reach", include_str!("corpus/reach.txt"), 70, 80),
+    ("reach", include_str!("corpus/reach.txt"), 71, 83),
     ("near", include_str!("corpus/near.txt"), 40, 0),
     ("early", include_str!("corpus/early.txt"), 5, 5),
     ("entries", include_str!("corpus/entries.txt"), 18, 10),

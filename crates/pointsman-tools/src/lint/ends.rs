@@ -289,6 +289,7 @@ impl<'p> Ends<'p> {
                     .or_else(|| under(&Key::Kind(field.fact())))
                     .or_else(by_sets)
             }
+            Condition::Answer(_) => under(&Key::Kind("answer")),
             Condition::Zone(of, zone, _) => under(&Key::Zone(*of == ZoneOf::Domain, zone.0)),
             Condition::Always
             | Condition::And(_)
@@ -362,6 +363,7 @@ fn filed<'p>(atom: &Atom<'p>) -> Option<(u8, Key<'p>)> {
     Some(match condition {
         Condition::Address { of, prefix, .. } => (1, Key::Range(whose(*of), *prefix)),
         Condition::AddressKind(_) => (7, Key::Kind("kind")),
+        Condition::Answer(_) => (6, Key::Kind("answer")),
         Condition::Asn(number, _) => (2, Key::Asn(*number)),
         Condition::Country(code, _) => (2, Key::Country(code)),
         Condition::Domain(DomainTest::Exact(name)) => (0, Key::Exact(name.as_str())),

@@ -6,7 +6,8 @@
 use std::ops::RangeInclusive;
 
 use pointsman_policy::condition::{
-    AddressKind, AddressOf, Condition, DomainTest, NumberField, Side, TextField, TextTest, ZoneOf,
+    AddressKind, AddressOf, AnswerTest, Condition, DomainTest, NumberField, Side, TextField,
+    TextTest, ZoneOf,
 };
 use pointsman_policy::fact::{InboundKind, Network, Protocol};
 use pointsman_policy::model::SetId;
@@ -33,6 +34,7 @@ pub(super) fn entails(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
             address_entails(&a.test, &b.test, seen)
         }
         (Condition::AddressKind(a), Condition::AddressKind(b)) => kind_within(*a, *b),
+        (Condition::Answer(a), Condition::Answer(b)) => answer_entails(a, b),
         (Condition::Asn(a, _), Condition::Asn(b, _)) => seen && a == b,
         (Condition::Country(a, _), Condition::Country(b, _)) => seen && a == b,
         (Condition::Domain(a), Condition::Domain(b)) => name_entails(a, b),
@@ -111,6 +113,12 @@ pub(super) fn refutes(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
         (Condition::AddressKind(a), Condition::AddressKind(b)) => {
             !kind_within(*a, *b) && !kind_within(*b, *a)
         }
+        // An answer has one code, and is of one upstream; addresses and aliases may be several.
+        (Condition::Answer(a), Condition::Answer(b)) => match (a, b) {
+            (AnswerTest::Code(a), AnswerTest::Code(b)) => a != b,
+            (AnswerTest::Upstream(a), AnswerTest::Upstream(b)) => a != b,
+            _ => false,
+        },
         (Condition::Asn(a, _), Condition::Asn(b, _)) => a != b,
         (Condition::Country(a, _), Condition::Country(b, _)) => a != b,
         (Condition::Domain(a), Condition::Domain(b)) => name_refutes(a, b),
@@ -160,6 +168,16 @@ pub(super) fn refutes(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
     }
 }
 
+fn answer_entails(a: &AnswerTest, b: &AnswerTest) -> bool {
+    match (a, b) {
+        (AnswerTest::Address(a), AnswerTest::Address(b)) => {
+            a.length() >= b.length() && b.contains(a.address())
+        }
+        (AnswerTest::AliasUnder(a), AnswerTest::AliasUnder(b)) => a.is_within(b),
+        _ => a == b,
+    }
+}
+
 /// Whether no flow meets both.
 pub(super) fn clash(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
     if let (Some(one), Some(other)) = (a.test.network(), b.test.network())
@@ -176,7 +194,7 @@ pub(super) fn clash(policy: &Policy, a: &Atom<'_>, b: &Atom<'_>) -> bool {
         }
         (Condition::Protocol(protocol), Condition::Number(field, _))
         | (Condition::Number(field, _), Condition::Protocol(protocol)) => match field {
-            NumberField::Dscp | NumberField::Pid => false,
+            NumberField::DnsType | NumberField::Dscp | NumberField::Pid => false,
             NumberField::Ech => !matches!(protocol, Protocol::Tls | Protocol::Quic),
             NumberField::QuicVersion => *protocol != Protocol::Quic,
             NumberField::TlsVersion => !matches!(protocol, Protocol::Tls | Protocol::Quic),

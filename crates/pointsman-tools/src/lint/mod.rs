@@ -39,7 +39,7 @@ use pointsman_config::files::Files;
 use pointsman_config::list::ListFile;
 use pointsman_config::places::Places;
 use pointsman_config::problem::{About, Problems};
-use pointsman_config::setup::{NameServer, PolicyId, Setup};
+use pointsman_config::setup::{DnsSpec, NameServer, PolicyId, Setup};
 
 use given::Given;
 use members::Members;
@@ -261,6 +261,21 @@ fn never_matching<'s>(
                     (false, _) => {}
                 },
             }
+        }
+    }
+    let server = setup.dns.iter().map(|server| &server.what);
+    // Where nobody wrote rules on answers, they stand where the others do, which are looked at first.
+    let answers = |what: &'s DnsSpec| what.answers.as_ref().map(|it| &it.policy);
+    let policies = server.flat_map(|what| [Some(&what.policy), answers(what)]);
+    for policy in policies.flatten() {
+        let mut sites = reach(policy, None, Some(members)).sites;
+        hanging::mark(setup, policy, (None, members), &mut sites);
+        for (origin, dead) in sites {
+            let key = place_of(origin);
+            found.entry(key).or_insert_with(|| {
+                order.push(key);
+                dead.map(|dead| (&**policy, dead))
+            });
         }
     }
     let mut tell = tell::Tell::new(places, problems);

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use pointsman_policy::condition::Condition;
+use pointsman_policy::condition::{AnswerTest, Condition};
 use pointsman_policy::model::{Origin, OutboundId, SetId};
 use pointsman_policy::zone::ZoneId;
 use pointsman_policy::{Policy, condition::ZoneOf};
@@ -159,7 +159,9 @@ impl<'p> Search<'p, '_> {
 
     fn empty(&self, literal: &Literal<'p>) -> Option<String> {
         match &*literal.atom.test {
-            Condition::Set(id, _) => empty_set(self.policy, *id),
+            Condition::Set(id, _) | Condition::Answer(AnswerTest::AliasIn(id)) => {
+                empty_set(self.policy, *id)
+            }
             Condition::Zone(of, zone, _) => {
                 let zones = &self.policy.zones;
                 let (empty, names) = match of {

@@ -16,6 +16,16 @@ pub(super) fn look(setup: &Setup, places: &mut Places<'_>, problems: &mut Proble
     for policy in &setup.policies {
         each_node(&policy.body, &mut |node| seen.node(policy, node));
     }
+    if let Some(dns) = &setup.dns {
+        let answers = dns.what.answers.as_ref().map(|it| &it.policy);
+        for policy in [Some(&dns.what.policy), answers].into_iter().flatten() {
+            each_node(&policy.body, &mut |node| {
+                if let Some(condition) = node.condition() {
+                    policy.gather_sets(condition, &mut seen.sets);
+                }
+            });
+        }
+    }
     sets(setup, &seen, problems);
     outbounds(setup, seen, problems);
     policies(setup, places, problems);

@@ -247,6 +247,10 @@ impl<'a> Response<'a> {
         u16_at(self.bytes, 2).unwrap_or(0)
     }
 
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     fn kind(&self) -> u16 {
         let at = self.question_end.saturating_sub(4);
         match self.question().is_empty() {
@@ -256,7 +260,7 @@ impl<'a> Response<'a> {
     }
 
     /// The records of the answer in the Internet's class: the same numbers mean something else in others.
-    fn answers(&self) -> impl Iterator<Item = Record> + use<'a> {
+    pub(super) fn answers(&self) -> impl Iterator<Item = Record> + use<'a> {
         let records = self
             .records()
             .take_while(|it| it.section == Section::Answer)

@@ -526,3 +526,41 @@ fn frames() {
     assert!(write_frame(&mut out, &more).is_err());
     assert_eq!(out.len(), before);
 }
+
+#[test]
+fn an_answer_leads_to_names_and_addresses() {
+    let bytes = response(|it: &mut Message| {
+        it.add_answer(row("www.a.test.", 30, alias("B.test.")));
+        it.add_answer(row("b.test.", 90, address(1)));
+    });
+    let led = |bytes: &[u8]| {
+        let response = parse_response(bytes).unwrap();
+        let (mut names, mut addresses) = (Vec::new(), Vec::new());
+        response.each_alias(&mut |name| names.push(name.to_string()));
+        response.each_target(&mut |address| addresses.push(address.to_string()));
+        (names, addresses)
+    };
+    let words = |of: &[&str]| of.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+    assert_eq!(led(&bytes), (words(&["b.test"]), words(&["192.0.2.1"])));
+    // A service, with a name of its own and with that of the owner, and hints.
+    let service = |data: &[u8]| {
+        let mut message =
+            b"\x00\x07\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x00\x00\x41\x00\x01".to_vec();
+        message.extend(b"\xc0\x0c\x00\x41\x00\x01\x00\x00\x00\x3c");
+        message.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+        message.extend(data);
+        led(&message)
+    };
+    let hinted = b"\x00\x01\x00\x00\x01\x00\x03\x02h2\x00\x04\x00\x08\x0a\x00\x00\x01\xc0\x00\x02\x01\x00\x06\x00\x10\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05";
+    assert_eq!(
+        service(hinted),
+        (words(&[]), words(&["10.0.0.1", "192.0.2.1", "fd00::5"]))
+    );
+    assert_eq!(service(b"\x00\x00\x01b\x00"), (words(&["b"]), words(&[])));
+    // Broken parameters and names are passed over.
+    assert_eq!(
+        service(b"\x00\x01\x00\x00\x04\x00\x08\x0a"),
+        (words(&[]), words(&[]))
+    );
+    assert_eq!(service(b"\x00"), (words(&[]), words(&[])));
+}

@@ -98,6 +98,10 @@ fn check_response(bytes: &[u8]) {
         assert!(record.data.end <= bytes.len() && record.ttl_at() < record.data.start);
     }
     assert!(response.addresses().len() <= bytes.len());
+    let (mut addresses, mut aliases) = (0, 0);
+    response.each_target(&mut |_| addresses += 1);
+    response.each_alias(&mut |_| aliases += 1);
+    assert!(4 * addresses <= bytes.len() && 2 * aliases <= bytes.len());
     if let Lifetime::Records(seconds) | Lifetime::Negative(seconds) = response.lifetime() {
         assert!(seconds >> 31 == 0);
     }

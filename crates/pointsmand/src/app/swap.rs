@@ -7,6 +7,7 @@ use pointsman_config::setup::{FlowTest, ListSource};
 use pointsman_config::{Setup, Span, case};
 use pointsman_net::record::chain;
 use pointsman_net::spec::Number;
+use pointsman_net::spec::dns::QueryPolicies;
 use pointsman_policy::Policy;
 use pointsman_policy::set::RuleSet;
 
@@ -32,15 +33,27 @@ impl App {
             ..before
         };
         let mut all = setup.policies.clone();
-        all.extend(setup.dns.iter().map(|dns| Arc::clone(&dns.what.policy)));
+        if let Some(dns) = &setup.dns {
+            all.push(Arc::clone(&dns.what.policy));
+            all.extend(dns.what.answers.iter().map(|it| Arc::clone(&it.policy)));
+        }
         let mut policies = with_set(&all, source, Arc::new(set));
-        let of_queries = policies.split_off(setup.policies.len()).pop();
+        let mut of_queries = policies.split_off(setup.policies.len()).into_iter();
+        let of_queries = of_queries.next().map(|queries| QueryPolicies {
+            queries,
+            answers: of_queries.next(),
+        });
         let mut renewed = Setup {
             policies: policies.clone(),
             ..Setup::clone(&setup)
         };
-        if let Some((dns, policy)) = renewed.dns.as_mut().zip(of_queries.as_ref()) {
-            dns.what.policy = Arc::clone(policy);
+        if let Some((dns, policies)) = renewed.dns.as_mut().zip(of_queries.as_ref()) {
+            dns.what.policy = Arc::clone(&policies.queries);
+            if let Some((answers, policy)) =
+                dns.what.answers.as_mut().zip(policies.answers.as_ref())
+            {
+                answers.policy = Arc::clone(policy);
+            }
         }
         for known in renewed.sources.iter_mut().filter(|it| it.set == source.set) {
             known.read = Some(stamp);

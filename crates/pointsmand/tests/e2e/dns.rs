@@ -64,7 +64,7 @@ pub(crate) fn dig(namespace: &Namespace, words: &str) -> String {
 }
 
 /// The status of a reply, and the records of its answer as one line each, their names and times left out.
-fn told(reply: &str) -> (String, Vec<String>) {
+pub(crate) fn told(reply: &str) -> (String, Vec<String>) {
     let status = reply.split("status: ").nth(1).unwrap_or("none,");
     let status = status.split(',').next().unwrap().to_owned();
     let records = reply.lines().filter_map(|line| line.split_once("\tIN\t"));
@@ -162,7 +162,7 @@ impl World {
 }
 
 /// A host with a native file: two upstreams at 10.9.9.1 (`far`) and 10.9.9.2 (`near`), and this `dns` beside them.
-fn native(dns: &str) -> World {
+pub(crate) fn native(dns: &str) -> World {
     let text = format!(
         "version: 1\noutbounds: {{ privacy: {{ type: socks5, server: \"127.0.0.1:2123\" }} }}\n\
          rule_sets: {{ ads: {{ path: ads.txt }} }}\npolicy: direct\n\
@@ -205,6 +205,21 @@ fn rules_answer_by_themselves() {
     );
     world.check("x\\.y.secret.test A", "NOERROR", &["A 10.0.0.2"]);
     assert_eq!((world.near.all().len(), world.far.all().len()), (1, 3));
+}
+
+/// A rule on types holds for what is asked, whatever name has it.
+#[test]
+fn rules_look_at_the_type_that_is_asked_for() {
+    let world = native(
+        "  rules:\n  - AND, [DNS-TYPE, HTTPS|64], [DOMAIN-SUFFIX, secret.test], nodata\n  - DNS-TYPE, TXT, far\n  - FALLBACK, near\n",
+    );
+    world.check("a.secret.test HTTPS", "NOERROR", &[]);
+    world.check("a.secret.test TYPE64", "NOERROR", &[]);
+    assert_eq!((world.near.all().len(), world.far.all().len()), (0, 0));
+    world.check("a.secret.test A", "NOERROR", &["A 10.0.0.1"]);
+    assert_eq!(told(&dig(&world.host, "a.test HTTPS")).1.len(), 1);
+    assert_eq!(told(&dig(&world.host, "a.test TXT")).1.len(), 1);
+    assert_eq!((world.near.all().len(), world.far.all().len()), (2, 1));
 }
 
 /// D15, and fixed addresses.

@@ -29,6 +29,7 @@ mod compat;
 mod datagrams;
 mod dialects;
 mod dns;
+mod dns_answers;
 mod forwards;
 mod full;
 mod games;

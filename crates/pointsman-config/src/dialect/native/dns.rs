@@ -20,19 +20,12 @@ use crate::yaml::{KeyStyle, Node, Value};
 const SYSTEM: &str = "system";
 
 /// What rules of the DNS server answer by themselves, or mean otherwise.
-const RESERVED: [&str; 8] = [
-    "drop", "fake", "follow", "hosts", "nodata", "nxdomain", "refused", "zero",
+const RESERVED: [&str; 9] = [
+    "drop", "fake", "follow", "hosts", "nodata", "nxdomain", "pass", "refused", "zero",
 ];
 
 /// Keys that are understood and not built.
-const LATER: [&str; 6] = [
-    "answers",
-    "bootstrap",
-    "cache",
-    "fake_ip",
-    "log",
-    "strip_ech",
-];
+const LATER: [&str; 5] = ["bootstrap", "cache", "fake_ip", "log", "strip_ech"];
 
 /// What was read.
 #[derive(Default)]
@@ -59,6 +52,7 @@ pub(super) struct ServerKeys<'a> {
     pub(super) listen: Option<(&'a Node, &'a Node)>,
     pub(super) rules: Option<(&'a Node, &'a Node)>,
     pub(super) policy: Option<(&'a Node, &'a Node)>,
+    pub(super) answers: Option<(&'a Node, &'a Node)>,
     pub(super) limits: Option<&'a Node>,
     pub(super) ask: Option<(&'a Node, &'a Node)>,
     pub(super) undecided: Option<(&'a Node, &'a Node)>,
@@ -95,6 +89,7 @@ pub(super) fn read<'a>(
         listen: keys.take_pair("listen"),
         rules: keys.take_pair("rules"),
         policy: keys.take_pair("policy"),
+        answers: keys.take_pair("answers"),
         limits: given(&mut keys, "limits"),
         ask: keys.take_pair("ask"),
         undecided: keys.take_pair("undecided"),

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pointsman_policy::condition::DomainTest;
+use pointsman_policy::condition::{DomainTest, NumberField};
 use pointsman_policy::fact::{Fact, Facts, Provenance};
 use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::model::{Origin, each_node};
@@ -127,9 +127,10 @@ pub(super) fn check(server: &DnsServer, policy: &Policy, problems: &mut Problems
         let at = usize::try_from(outbound.0).ok()?;
         follow.ask.get(at).copied().flatten()
     };
+    let types = types(&server.what.policy);
     let mut told: BTreeSet<u32> = BTreeSet::new();
     for name in names(policy) {
-        if !is_followed(server, &name) {
+        if !is_followed(server, &name, &types) {
             continue;
         }
         let ends = policy.possible_for(&name, None);
@@ -173,8 +174,15 @@ fn differ(
 }
 
 /// Whether the rules of the server come to `follow` for that name.
-fn is_followed(server: &DnsServer, name: &Domain) -> bool {
+fn is_followed(server: &DnsServer, name: &Domain, types: &[u16]) -> bool {
+    types
+        .iter()
+        .any(|of| is_type_followed(server, name, Some(*of)))
+}
+
+fn is_type_followed(server: &DnsServer, name: &Domain, query_type: Option<u16>) -> bool {
     let facts = Facts {
+        query_type,
         destination: Fact::Known(Host::Name(name.clone()), Provenance::Request),
         ..Facts::default()
     };
@@ -190,6 +198,23 @@ fn is_followed(server: &DnsServer, name: &Domain) -> bool {
         Step::Need(_) => true,
         Step::NoRoute => false,
     }
+}
+
+/// A type of each kind that rules tell apart: the ends of their ranges, and what lies behind these.
+fn types(policy: &Policy) -> Vec<u16> {
+    let mut types = BTreeSet::from([0]);
+    each_node(&policy.body, &mut |node| {
+        let Some(condition) = node.condition() else {
+            return;
+        };
+        condition.each_test(&mut |test| {
+            if let Condition::Number(NumberField::DnsType, range) = test {
+                let ends = [*range.start(), range.end().saturating_add(1)];
+                types.extend(ends.into_iter().filter_map(|end| u16::try_from(end).ok()));
+            }
+        });
+    });
+    types.into_iter().take(MOST_TRIED).collect()
 }
 
 /// Names that rules speak of, and one that none does.

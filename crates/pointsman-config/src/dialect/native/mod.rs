@@ -5,6 +5,7 @@
 //! default in `docs/reference/native.md`.
 
 mod allow;
+mod answers;
 mod asking;
 mod certificates;
 mod columns;

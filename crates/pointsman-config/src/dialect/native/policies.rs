@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use pointsman_policy::condition::Concerns;
 use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, each_node};
 use pointsman_policy::zone::Zones;
@@ -190,6 +191,8 @@ impl Lowerer<'_> {
             outbounds: self.outbounds,
             lists: Lists::Sets(&self.rule_sets.names),
             trees: self.trees,
+            concerns: Concerns::Flows,
+            upstreams: &[],
         }
     }
 
@@ -229,6 +232,8 @@ impl Lowerer<'_> {
                 rule_sets: self.rule_sets,
                 databases: self.databases,
                 ip_rules_resolve: self.written.ip_rules_resolve,
+                concerns: Concerns::Flows,
+                upstreams: &[],
             },
             sets: &self.rule_sets.sets,
         };

@@ -5,10 +5,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pointsman_policy::condition::DomainTest;
+use pointsman_policy::condition::{Concerns, DomainTest};
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, Rule};
 use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy};
 
+use super::answers;
 use super::asking::Said;
 use super::dns::{Dns, ServerKeys};
 use super::following::{self, Context, Used, leads_to};
@@ -20,10 +21,10 @@ use crate::name_server::Ends;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::rule_list::{Fallback, RuleLists};
-use crate::setup::{DnsEnd, DnsLimits, DnsServer, Kind, Refusal, ResolverId};
+use crate::setup::{AnswersSpec, DnsEnd, DnsLimits, DnsServer, Kind, Refusal, ResolverId};
 use crate::tree::{self, Expansion, Lists, LowerContext};
 use crate::value;
-use crate::yaml::{KeyStyle, Node};
+use crate::yaml::{KeyStyle, Node, Value};
 
 /// Words of rules that answer by themselves.
 const ANSWERS: [(&str, DnsEnd); 5] = [
@@ -33,6 +34,9 @@ const ANSWERS: [(&str, DnsEnd); 5] = [
     ("refused", DnsEnd::Refused),
     ("zero", DnsEnd::Zero),
 ];
+
+/// The end of rules on answers that gives an answer as it came.
+const PASS: &str = "pass";
 
 /// Ends that are understood and not built.
 const LATER: [&str; 2] = ["fake", "hosts"];
@@ -52,6 +56,7 @@ pub(super) fn read(
         listen,
         rules,
         policy,
+        answers,
         limits,
         // They hold for flows, too.
         ask: _,
@@ -59,7 +64,7 @@ pub(super) fn read(
         domains,
     } = dns.server;
     let Some((listen_key, listen)) = listen else {
-        let pairs = [rules, policy].into_iter().flatten();
+        let pairs = [rules, policy, answers].into_iter().flatten();
         for key in pairs.map(|(key, _)| key).chain(limits) {
             let message = "there is no DNS server that this is for: `dns.listen` is not given";
             problems.warning("unused-key", &key.span, message).hint =
@@ -95,6 +100,12 @@ pub(super) fn read(
     query_checks::unmet(&decided, &listen_key.span, problems);
     query_checks::circles(dns, &doors, problems);
     body.extend(decided);
+    let answers = of_answers(answers, &body, (&ends, &table), (dns, context), problems)?;
+    query_checks::unmet(
+        answers.as_ref().map_or(&[], |(body, _)| body),
+        &listen_key.span,
+        problems,
+    );
     ends.with_hosts(dns.resolvers.first().map_or(&[][..], |it| &it.hosts));
     let is_followed = table
         .find(FOLLOW)
@@ -119,6 +130,14 @@ pub(super) fn read(
     };
     let mut what = ends.server(body, &like);
     (what.limits, what.follow) = (limits, follow);
+    what.answers = answers.map(|(body, only_aliases)| AnswersSpec {
+        policy: Arc::new(Policy {
+            name: "dns.answers".into(),
+            body: body.into(),
+            ..Policy::clone(&what.policy)
+        }),
+        only_aliases,
+    });
     (!doors.is_empty()).then(|| DnsServer {
         what,
         doors,
@@ -153,13 +172,18 @@ fn ends(dns: &Dns<'_>, has_policy: bool) -> (Ends, Outbounds) {
     if has_policy {
         ends.end(FOLLOW, DnsEnd::Follow);
     }
+    ends.end(PASS, DnsEnd::Pass);
     let follow = has_policy.then(|| (FOLLOW, Kind::direct()));
     let asks = dns.names.iter().map(|name| (name.as_str(), Kind::direct()));
     let answers = ANSWERS
         .iter()
         .map(|(word, _)| (*word, Kind::Refuse(Refusal::Reject)));
-    let table =
-        Outbounds::with_builtins(asks.chain(answers).chain(follow)).called("upstream or answer");
+    let table = Outbounds::with_builtins(
+        asks.chain(answers)
+            .chain(follow)
+            .chain([(PASS, Kind::direct())]),
+    )
+    .called("upstream or answer");
     (ends, table)
 }
 
@@ -167,6 +191,11 @@ fn find(table: &Outbounds, name: &str, span: &Span, problems: &mut Problems) -> 
     if LATER.contains(&name.to_ascii_lowercase().as_str()) {
         problems.not_yet(span, format!("the answer `{name}`"));
         let message = format!("`{name}` answers nothing yet: name an upstream");
+        problems.error("unknown-end", span, message);
+        return None;
+    }
+    if name.eq_ignore_ascii_case(PASS) {
+        let message = "`pass` is for `dns.answers`: here an upstream or an answer is named";
         problems.error("unknown-end", span, message);
         return None;
     }
@@ -191,6 +220,8 @@ fn of_list(
             rule_sets: context.rule_sets,
             databases: context.databases,
             ip_rules_resolve: false,
+            concerns: Concerns::Queries,
+            upstreams: &[],
         },
         sets: &context.rule_sets.sets,
     };
@@ -213,9 +244,85 @@ fn of_tree(
         outbounds: table,
         lists: Lists::Sets(&context.rule_sets.names),
         trees: &trees,
+        concerns: Concerns::Queries,
+        upstreams: &[],
     };
     let tree = tree::parse_block(node, "`dns.policy`", problems)?;
     tree::lower(&tree, &context, &mut Expansion::default(), problems)
+}
+
+/// Rules on answers, and whether those without aliases are given as they came. Nothing is told twice of what stands for
+/// them where they are not given.
+fn of_answers(
+    answers: Option<(&Node, &Node)>,
+    rules: &[PolicyNode],
+    (ends, table): (&Ends, &Outbounds),
+    (dns, context): (&Dns<'_>, &Context<'_>),
+    problems: &mut Problems,
+) -> Option<Option<(Vec<PolicyNode>, bool)>> {
+    let Some((_, node)) = answers else {
+        let is_answer = |end| ends.get(end).is_some_and(DnsEnd::is_answer);
+        let usual = answers::usual(rules, &is_answer, table.find(PASS)?);
+        return Some(usual.map(|body| (body, true)));
+    };
+    let find = |name: &str, span: &Span, problems: &mut Problems| {
+        if [FOLLOW, LATER[0], LATER[1]].contains(&name.to_ascii_lowercase().as_str()) {
+            let message = format!("`{name}` is for queries: an answer has come");
+            problems.error("unknown-end", span, message).hint =
+                Some("name an upstream, which is asked again, an answer, or `pass`".into());
+            return None;
+        }
+        table.resolve(name, span, problems)
+    };
+    let body = match &node.value {
+        Value::Scalar(..) if !node.is_null() => {
+            let trees = std::collections::BTreeMap::new();
+            let context = LowerContext {
+                outbounds: table,
+                lists: Lists::Sets(&context.rule_sets.names),
+                trees: &trees,
+                concerns: Concerns::Answers,
+                upstreams: &dns.names,
+            };
+            let tree = tree::parse_block(node, "`dns.answers`", problems)?;
+            let body = tree::lower(&tree, &context, &mut Expansion::default(), problems)?;
+            if table
+                .find(FOLLOW)
+                .is_some_and(|follow| leads_to(&body).contains(&follow))
+            {
+                find(FOLLOW, &node.span, problems)?;
+            }
+            body
+        }
+        _ => {
+            let lists = RuleLists {
+                outbound: &find,
+                scope: &NativeScope {
+                    rule_sets: context.rule_sets,
+                    databases: context.databases,
+                    ip_rules_resolve: false,
+                    concerns: Concerns::Answers,
+                    upstreams: &dns.names,
+                },
+                sets: &context.rule_sets.sets,
+            };
+            let mut own = problems.apart();
+            let body = lists.read(node, "`dns.answers`", Fallback::Optional, &mut own);
+            plain_keys(&mut own);
+            let failed = own.has_errors();
+            problems.absorb(own);
+            (!failed).then_some(body)?
+        }
+    };
+    let pass = table.find(PASS);
+    let only_aliases = body.iter().all(|node| match node {
+        PolicyNode::Rule(rule) => {
+            Some(rule.outbound) == pass || answers::needs_alias(&rule.condition)
+        }
+        PolicyNode::Leaf { outbound, .. } => Some(*outbound) == pass,
+        _ => false,
+    });
+    Some(Some((body, only_aliases)))
 }
 
 /// `domains`: before all rules.

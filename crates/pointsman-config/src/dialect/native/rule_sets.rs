@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pointsman_policy::condition::{AddressOf, Asks, DomainTest};
+use pointsman_policy::condition::{AddressOf, Asks, Concerns, DomainTest};
 use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::line::{self, Scope};
 use pointsman_policy::model::SetId;
@@ -35,6 +35,9 @@ pub(super) struct NativeScope<'a> {
     pub(super) rule_sets: &'a RuleSets,
     pub(super) databases: &'a GeoDatabases,
     pub(super) ip_rules_resolve: bool,
+    pub(super) concerns: Concerns,
+    /// The names of upstreams, for rules on answers.
+    pub(super) upstreams: &'a [String],
 }
 
 impl Scope for NativeScope<'_> {
@@ -54,6 +57,17 @@ impl Scope for NativeScope<'_> {
     }
     fn ip_rules_resolve(&self) -> bool {
         self.ip_rules_resolve
+    }
+    fn upstream(&self, name: &str) -> Option<Arc<str>> {
+        let mut known = self.upstreams.iter();
+        let found = known.find(|known| known.eq_ignore_ascii_case(name))?;
+        Some(found.as_str().into())
+    }
+    fn upstreams(&self) -> Vec<&str> {
+        self.upstreams.iter().map(String::as_str).collect()
+    }
+    fn concerns(&self) -> Concerns {
+        self.concerns
     }
 }
 

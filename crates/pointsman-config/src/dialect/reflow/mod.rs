@@ -18,6 +18,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_policy::condition::Concerns;
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::model::{DomainOrder, OnUnknown};
@@ -181,6 +182,8 @@ fn rules(
         outbounds,
         lists: Lists::Zones(zones),
         trees: &no_trees,
+        concerns: Concerns::Flows,
+        upstreams: &[],
     };
     let mut first: HashMap<&str, &Name> = HashMap::new();
     let mut bodies = HashMap::new();

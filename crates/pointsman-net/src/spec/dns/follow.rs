@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use pointsman_policy::model::Origin;
 use pointsman_policy::{Action, Agreement, Domain, End, OutboundId, Policy, Possible};
 use pointsman_spec::dns::FollowSpec;
 use quick_cache::sync::Cache;
@@ -32,8 +33,8 @@ pub(super) struct Follow {
 pub(crate) enum Followed {
     /// That upstream, by its number.
     Ask(usize),
-    /// All flows to it are refused, and how.
-    Refused(Action),
+    /// All flows to it are refused, and how, and by which rule first.
+    Refused(Action, Option<Origin>),
     /// Nobody, and why.
     Nobody(Arc<str>),
 }
@@ -106,7 +107,10 @@ fn follow(spec: &FollowSpec, policy: &Policy, ends: &[Possible]) -> Followed {
             );
             Followed::Nobody(why.into())
         }
-        Agreement::Refused(action) => Followed::Refused(action),
+        Agreement::Refused(action) => {
+            let first = ends.first().and_then(|end| end.rule.clone());
+            Followed::Refused(action, first)
+        }
     }
 }
 

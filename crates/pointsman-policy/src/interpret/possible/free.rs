@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::truths::Views;
-use crate::condition::{AddressOf, Asks, Condition, TextField};
+use crate::condition::{AddressOf, Asks, Condition, NumberField, TextField};
 use crate::fact::{Facts, Need};
 use crate::ids::SetId;
 use crate::model::Policy;
@@ -117,10 +117,14 @@ impl Free {
             | Condition::Port { .. }
             | Condition::Text(TextField::InboundName, _) => Either::YesOrNo,
             // Some of these are told over one network alone, which is not known.
+            // No flow has one.
+            Condition::Number(NumberField::DnsType, _) => Either::Told,
             Condition::Number(..) | Condition::Protocol(_) | Condition::Text(..) => Either::Any,
             Condition::AddressKind(_)
             | Condition::Always
             | Condition::And(_)
+            // No flow has one.
+            | Condition::Answer(_)
             | Condition::Asn(..)
             | Condition::Country(..)
             | Condition::Domain(_)
@@ -138,6 +142,7 @@ fn breaks(facts: &Facts) -> bool {
     let asked = |need| facts.lacks(need) || facts.failure(need).is_some();
     let Facts {
         network: _,
+        query_type: _,
         inbound,
         source,
         destination,

@@ -34,6 +34,7 @@ impl Served {
         // Only the native language has fixed addresses, limits, times and a policy of flows for it, and stays as it is written.
         let DnsSpec {
             policy,
+            answers: _,
             ends,
             upstreams,
             asks_for_local_names,
@@ -105,6 +106,7 @@ fn word(end: DnsEnd, upstreams: &[String]) -> String {
         DnsEnd::Follow => "follow",
         DnsEnd::NoData => "nodata",
         DnsEnd::NoName => "nxdomain",
+        DnsEnd::Pass => "pass",
         DnsEnd::Refused => "refused",
         DnsEnd::Zero => "zero",
     };

@@ -1,7 +1,8 @@
 """A name server that tells what it was asked: `ADDRESS PORT ANSWER`; each query is a line of standard output.
 
 A: the answer. HTTPS, MX, TXT, SRV, CAA, NAPTR, DS, TYPE65280: fixed data. Labels say what else it does: `nx`, `nodata`
-(with a SOA of 60 s, minimum 5), `ttlN`, `big` (TXT that fits no datagram), `stall`, `slow` (1 s), `servfail`, `refused`, `lie` (another question), `noedns`.
+(with a SOA of 60 s, minimum 5), `ttlN`, `big` (TXT that fits no datagram), `stall`, `slow` (1 s), `servfail`, `refused`, `lie` (another question), `noedns`, `to-x` (it is
+another name of x.test), `at-10-1-2-3` (that address).
 """
 import socket, struct, sys, threading, time
 
@@ -60,7 +61,12 @@ def answer(query, transport):
         else:
             answers = [record(16, ttl, DATA[16])] * 5
     elif kind == 1:
-        answers = [record(1, ttl, socket.inet_aton(ANSWER))]
+        own = next((w[3:].replace("-", ".") for w in words if w.startswith("at-")), ANSWER)
+        answers = [record(1, ttl, socket.inet_aton(own))]
+        target = next((w[3:].encode() for w in words if w.startswith("to-")), None)
+        if target:
+            alias = bytes([len(target)]) + target + b"\x04test\x00"
+            answers = [record(5, ttl, alias), alias + answers[0][2:]]
     elif kind in DATA:
         answers = [record(kind, ttl, DATA[kind])]
     else:

@@ -203,3 +203,97 @@ fn rules_that_no_query_meets_are_told() {
         &["1:54: warning[dns-loop]: `dns` listens on 127.0.0.1:53: it would ask itself"],
     );
 }
+
+#[test]
+fn types_are_for_rules_on_queries() {
+    let server = "listen: 'udp://127.0.0.1:53', upstreams: { a: 'udp://1.1.1.1' }";
+    dns(
+        &format!(
+            "{server}, rules: ['AND, [DNS-TYPE, 65|svcb], [DOMAIN-SUFFIX, x.test], nodata', 'FALLBACK, a']"
+        ),
+        &[],
+    );
+    dns(
+        &format!("{server}, policy: \"any [\\n cond dns.type in HTTPS, 64 => nodata\\n a\\n]\""),
+        &[],
+    );
+    dns(
+        &format!("{server}, rules: ['DNS-TYPE, HTTP, nodata', 'FALLBACK, a']"),
+        &["1:92: error[bad-rule-content]: `HTTP` is no value of `dns.type`"],
+    );
+    check(
+        "inbounds: { desk: { type: mixed, listen: 0 } }\npolicies: { p: ['DNS-TYPE, A, DIRECT', 'FALLBACK, DIRECT'] }",
+        &["2:18: error[rule-elsewhere]: `DNS-TYPE` is for queries, and these rules are not"],
+    );
+    check(
+        "inbounds: { desk: { type: mixed, listen: 0 } }\npolicies: { p: \"any [\\n cond dns.type eq A => reject\\n direct\\n]\" }",
+        &["2:30: error[rule-elsewhere]: `dns.type` is for queries, and this tree is not"],
+    );
+}
+
+/// What a type decides is tried for each that rules tell apart.
+#[test]
+fn names_are_followed_by_their_type() {
+    let by_port = "- AND, [DST-PORT, 443], [DOMAIN-SUFFIX, x.test], privacy\n- FALLBACK, DIRECT\n";
+    let sent = |rules: &str| {
+        following(
+            by_port,
+            &format!("  rules: [{rules}, 'FALLBACK, follow']\n"),
+        )
+    };
+    assert_eq!(sent("'DOMAIN-SUFFIX, x.test, far'"), [""; 0]);
+    let undecided = |told: &[String]| told.len() == 1 && told[0].contains("dns-undecided");
+    assert!(undecided(&sent(
+        "'AND, [DOMAIN-SUFFIX, x.test], [NOT, [DNS-TYPE, A]], far'"
+    )));
+    assert!(undecided(&sent(
+        "'AND, [DOMAIN-SUFFIX, x.test], [DNS-TYPE, A], far'"
+    )));
+}
+
+#[test]
+fn answers_have_rules_of_their_own() {
+    let answers = |rules: &str, expected: &[&str]| {
+        dns(
+            &format!(
+                "listen: 'udp://127.0.0.1:53', upstreams: {{ isp: 'udp://1.1.1.1', far: 'udp://2.2.2.2' }}, answers: {rules}"
+            ),
+            expected,
+        );
+    };
+    answers(
+        "['ANSWER-IP, 10.0.0.0/8, refused', 'AND, [ANSWER-IP, 127.0.0.0/8], [DNS-UPSTREAM, ISP], far']",
+        &[],
+    );
+    answers(
+        "['ANSWER-ALIAS, x.test, nxdomain', 'ANSWER-CODE, SERVFAIL|refused, far', 'FALLBACK, pass']",
+        &[],
+    );
+    answers(
+        "\"any [\\n cond answer.ip in 10.0.0.0-10.0.0.9 or answer.alias under x.test => zero\\n cond answer.code eq servfail and dns.upstream eq isp => far\\n]\"",
+        &[],
+    );
+    answers(
+        "['FALLBACK, follow']",
+        &["1:118: error[unknown-end]: `follow` is for queries: an answer has come"],
+    );
+    answers(
+        "['ANSWER-CODE, NXDOMIAN, zero']",
+        &["1:121: error[bad-rule-content]: `NXDOMIAN` is no code of an answer"],
+    );
+    answers(
+        "['DNS-UPSTREAM, ips, zero']",
+        &["1:122: error[unknown-resolver]: `dns.upstreams` has no `ips`"],
+    );
+    answers(
+        "['ANSWER-ALIAS, adz, zero']",
+        &["1:122: error[unknown-rule-set]: there is no rule set `adz`"],
+    );
+    dns(
+        "listen: 'udp://127.0.0.1:53', upstreams: { a: 'udp://1.1.1.1' }, rules: ['ANSWER-IP, 10.0.0.0/8, zero', 'DOMAIN, x.test, pass', 'FALLBACK, a']",
+        &[
+            "1:82: error[rule-elsewhere]: `ANSWER-IP` is for answers to queries, and these rules are not",
+            "1:129: error[unknown-end]: `pass` is for `dns.answers`: here an upstream or an answer is named",
+        ],
+    );
+}
