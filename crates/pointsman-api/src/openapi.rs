@@ -47,7 +47,9 @@ fn operation(method: &str, path: &str) -> Value {
         let schema = match *name {
             "as" => json!({ "type": "string", "enum": ["tree", "list", "dot", "svg"] }),
             "after" | "limit" => json!({ "type": "integer" }),
-            "address" | "client" | "contains" | "flow" => json!({ "type": "string" }),
+            "address" | "answer" | "client" | "contains" | "flow" | "type" => {
+                json!({ "type": "string" })
+            }
             _ => json!({ "type": "boolean", "default": false }),
         };
         parameters
@@ -193,6 +195,15 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, &'static str)] 
                 "contains",
                 "a text that its destination, program, rule or outbound must contain",
             ),
+        ],
+        (_, route::DNS_EXPLAIN) => &[
+            ("type", "the type that is asked for: `A`, `HTTPS`, `65`"),
+            ("client", "the address of who asks"),
+            (
+                "answer",
+                "what the upstream answers: addresses, names that it leads to, a code, comma-separated",
+            ),
+            ("full", "every visited rule, none folded"),
         ],
         (_, route::FLOW_EXPLAIN) => &[("full", "every visited rule, none folded")],
         (_, route::EVENTS) => &[

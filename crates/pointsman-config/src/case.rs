@@ -6,14 +6,15 @@
 mod expect;
 mod verify;
 
-use pointsman_api::Explanation;
+use pointsman_api::{Explanation, NameExplanation};
 
 pub use expect::Expectable;
 pub use verify::{Beside, Lenience, beside, in_doubt, retest, verify};
 
-use crate::explain::{Decided, Detail, First, LookedInto};
-use crate::flow::Query;
+use crate::explain::{Decided, Detail, First, LookedInto, name_looked};
+use crate::flow::{NameQuery, Query};
 use crate::setup::{FlowTest, Setup};
+use pointsman_policy::near::nearest;
 
 /// One flow and what it must get.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub enum Got {
     Unreadable(String),
     /// Another way.
     Other(Box<Explanation>),
+    /// Somebody else who is asked for the name, or another answer.
+    Name(Box<NameExplanation>),
 }
 
 impl Failure {
@@ -71,6 +74,7 @@ impl Failure {
         match &self.got {
             Got::Unreadable(_) => None,
             Got::Other(explanation) => Some(outbound(explanation)),
+            Got::Name(explanation) => Some(end(explanation)),
         }
     }
 
@@ -102,6 +106,7 @@ impl Failure {
         match &self.got {
             Got::Unreadable(why) => why,
             Got::Other(explanation) => &explanation.reason,
+            Got::Name(explanation) => &explanation.reason,
         }
     }
 }
@@ -192,6 +197,9 @@ pub fn run(setup: &Setup, cases: &[Case]) -> Vec<Failure> {
 /// What did not come out of a case.
 fn failure(setup: &Setup, case: &Case, names: &Expectable) -> Option<Failure> {
     let unreadable = |why: String| Some(Failure::unreadable(case.clone(), why));
+    if NameQuery::is_meant(&case.flow) {
+        return failure_of_name(setup, case);
+    }
     let query = match Query::parse(&case.flow) {
         Ok(query) => query,
         Err(error) => return unreadable(error.to_string()),
@@ -231,6 +239,55 @@ fn failure(setup: &Setup, case: &Case, names: &Expectable) -> Option<Failure> {
     }
 }
 
+/// The same of a query for a name: what is expected is an upstream, or an answer.
+fn failure_of_name(setup: &Setup, case: &Case) -> Option<Failure> {
+    let unreadable = |why: String| Some(Failure::unreadable(case.clone(), why));
+    let query = match NameQuery::parse(&case.flow) {
+        Ok(query) => query,
+        Err(error) => return unreadable(error.to_string()),
+    };
+    let (explanation, looked_into) = match name_looked(setup, &query, Detail::Folded) {
+        Ok(told) => told,
+        Err(why) => return unreadable(why.to_owned()),
+    };
+    let got = end(&explanation);
+    if got.eq_ignore_ascii_case(&case.expect) {
+        return None;
+    }
+    let server = setup.dns.iter();
+    let upstreams = server.flat_map(|dns| dns.what.upstreams.iter().map(|it| &*it.name));
+    let known: Vec<&str> = upstreams.chain(ANSWERS).collect();
+    let is_known = known.iter().any(|it| it.eq_ignore_ascii_case(&case.expect));
+    if !is_known {
+        let hint = match nearest(&case.expect, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", known.join(", ")),
+        };
+        let expect = &case.expect;
+        return unreadable(format!(
+            "there is no upstream or answer `{expect}` ({hint})"
+        ));
+    }
+    // What was never fetched may hold anything.
+    let open = !looked_into.unfetched.is_empty();
+    Some(Failure {
+        case: case.clone(),
+        possible: if open {
+            vec![got.to_owned()]
+        } else {
+            Vec::new()
+        },
+        got: Got::Name(Box::new(explanation)),
+        open,
+        looked_into,
+    })
+}
+
+/// The upstream that is asked, or the answer.
+fn end(explanation: &NameExplanation) -> &str {
+    explanation.upstream.as_deref().unwrap_or(&explanation.end)
+}
+
 fn outbound(explanation: &Explanation) -> &str {
     explanation.decision.outbound.as_deref().unwrap_or(NONE)
 }
@@ -267,6 +324,11 @@ fn unquoted(text: &str) -> &str {
         .and_then(|rest| rest.strip_suffix('"'));
     inner.unwrap_or(text)
 }
+
+/// What may be expected of a query besides upstreams.
+const ANSWERS: [&str; 8] = [
+    "drop", "hosts", "local", "nobody", "nodata", "nxdomain", "refused", "zero",
+];
 
 /// What stands for "the policy does not decide".
 const NONE: &str = "none";

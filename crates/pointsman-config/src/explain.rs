@@ -27,6 +27,7 @@ pub use self::above::{Above, way};
 pub use self::asked::{asked, tell_look_up};
 pub use self::decided::{Decided, LookedInto};
 pub use self::names::name;
+pub(crate) use self::names::name_looked;
 pub use self::ways::hint_of_groups;
 use crate::files::Files;
 use crate::flow::{BadFlow, Query};
@@ -184,21 +185,7 @@ pub fn render(view: &View<'_>) -> Explanation {
         None if way.guarded => Some((Refuser::LoopGuard, reason.clone())),
         Some(_) | None => None,
     };
-    let rule = decision
-        .and_then(|decision| decision.rule.as_ref())
-        .map(|origin| api::Rule {
-            text: origin.text.to_string(),
-            file: origin.file.to_string(),
-            line: origin.line,
-            entry: decision
-                .and_then(|decision| decision.entry.as_ref())
-                .map(Matched::entry)
-                .map(|entry| api::Entry {
-                    text: entry.text.to_string(),
-                    file: entry.file.to_string(),
-                    line: entry.line,
-                }),
-        });
+    let rule = decision.and_then(api_rule);
     let mut explanation = Explanation {
         id: None,
         decision: api::Decision {
@@ -317,21 +304,43 @@ fn said(action: pointsman_policy::Action) -> Action {
 }
 
 fn trace_lines(view: &View<'_>, above: Option<(Refuser, String)>) -> Vec<TraceLine> {
+    let mut lines = folded(view.trace, view.detail);
+    lines.extend(above.map(|(by, because)| above_rules(by, because)));
+    lines
+}
+
+/// The rules that were visited.
+fn folded(trace: &Trace, detail: Detail) -> Vec<TraceLine> {
     let mut lines = Vec::new();
-    for visit in &view.trace.visits {
+    for visit in &trace.visits {
         let no = visit.verdict == Verdict::No;
         match lines.last_mut() {
-            Some(TraceLine::Skipped { skipped }) if no && view.detail == Detail::Folded => {
+            Some(TraceLine::Skipped { skipped }) if no && detail == Detail::Folded => {
                 *skipped += 1;
             }
-            _ if no && view.detail == Detail::Folded => {
+            _ if no && detail == Detail::Folded => {
                 lines.push(TraceLine::Skipped { skipped: 1 });
             }
             _ => lines.push(TraceLine::Visit(visited(visit))),
         }
     }
-    lines.extend(above.map(|(by, because)| above_rules(by, because)));
     lines
+}
+
+/// The rule that decided, with the entry that it found.
+fn api_rule(decision: &Decision) -> Option<api::Rule> {
+    let origin = decision.rule.as_ref()?;
+    let entry = decision.entry.as_ref().map(Matched::entry);
+    Some(api::Rule {
+        text: origin.text.to_string(),
+        file: origin.file.to_string(),
+        line: origin.line,
+        entry: entry.map(|entry| api::Entry {
+            text: entry.text.to_string(),
+            file: entry.file.to_string(),
+            line: entry.line,
+        }),
+    })
 }
 
 fn visited(visit: &Visit) -> api::Visit {

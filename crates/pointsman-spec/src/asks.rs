@@ -155,7 +155,7 @@ impl AskSpec {
                     | DnsEnd::Refused
                     | DnsEnd::Zero),
                 ) => return (Asked::Here(end), because()),
-                Some(DnsEnd::Follow) | None => {}
+                Some(DnsEnd::Follow | DnsEnd::Pass) | None => {}
             }
         }
         let follows = ruled.of_name && ruled.end == Some(DnsEnd::Follow);
@@ -230,6 +230,7 @@ fn ruled(rules: QueryRules<'_>, facts: &Facts, name: &Domain) -> Ruled {
     }
     let query = Facts {
         network: facts.network,
+        query_type: Some(A),
         inbound: facts.inbound.clone(),
         source: facts.source.clone(),
         destination: Fact::Known(Host::Name(name.clone()), Provenance::Request),

@@ -164,6 +164,7 @@ fn word(end: DnsEnd) -> &'static str {
         DnsEnd::NoData => "nodata",
         DnsEnd::NoName => "nxdomain",
         DnsEnd::Refused => "refused",
+        DnsEnd::Pass => "pass",
         DnsEnd::Zero => "zero",
     }
 }

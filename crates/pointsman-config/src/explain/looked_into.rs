@@ -18,6 +18,21 @@ pub struct LookedInto {
     pub unfetched: Vec<Arc<str>>,
 }
 
+impl LookedInto {
+    /// Those of both.
+    pub(super) fn or(mut self, other: Self) -> Self {
+        for (own, others) in [
+            (&mut self.fetched, other.fetched),
+            (&mut self.unfetched, other.unfetched),
+        ] {
+            own.extend(others);
+            own.sort();
+            own.dedup();
+        }
+        self
+    }
+}
+
 /// Those that the rules looked into which `trace` visited.
 pub(super) fn of<'t>(
     setup: &Setup,

@@ -4,6 +4,7 @@
 //! and cannot be read is an error that names the key. [`Situation`] puts a [`Query`] into a
 //! configuration: which policy it meets, and its facts.
 
+mod asked;
 mod door;
 mod impossible;
 mod json;
@@ -20,6 +21,7 @@ use pointsman_policy::fact::{InboundKind, Look, Network, Process, Protocol, Prov
 use pointsman_policy::request::Answer;
 use pointsman_policy::{Domain, Fact, Host};
 
+pub use self::asked::{GivenAnswer, NAME_KEYS, NameQuery, answer_of, kind_of};
 use self::door::Door;
 use self::pasted::Pasted;
 pub use self::situation::Situation;

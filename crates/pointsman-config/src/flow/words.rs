@@ -252,7 +252,7 @@ pub fn key_and_value(word: &str) -> Result<(&str, &str), BadFlow> {
 }
 
 /// Splits at white space outside quotes, and removes the quotes.
-fn split(text: &str) -> Result<Vec<String>, BadFlow> {
+pub(super) fn split(text: &str) -> Result<Vec<String>, BadFlow> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = text.chars();

@@ -12,6 +12,8 @@ const MOST: usize = 200;
 pub(super) struct Words {
     bytes: [u8; MOST],
     length: usize,
+    /// Something did not fit: nothing follows it.
+    is_cut: bool,
 }
 
 impl Words {
@@ -20,6 +22,7 @@ impl Words {
         let mut words = Self {
             bytes: [0; MOST],
             length: 0,
+            is_cut: false,
         };
         // It takes whatever comes.
         let _ = match rule {
@@ -41,7 +44,11 @@ impl Words {
 
 impl fmt::Write for Words {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.is_cut {
+            return Ok(());
+        }
         let mut end = text.len().min(MOST - self.length);
+        self.is_cut = end < text.len();
         while !text.is_char_boundary(end) {
             end -= 1;
         }

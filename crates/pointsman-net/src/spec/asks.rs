@@ -58,7 +58,7 @@ pub(crate) fn unasked(name: &Domain, end: Option<DnsEnd>) -> NotFound {
             families: Families::default(),
             from,
         },
-        Some(DnsEnd::Ask(_) | DnsEnd::Drop | DnsEnd::Follow | DnsEnd::Refused) => {
+        Some(DnsEnd::Ask(_) | DnsEnd::Drop | DnsEnd::Follow | DnsEnd::Pass | DnsEnd::Refused) => {
             NotFound::Failed("a rule of `dns` refuses it".into())
         }
         None => {

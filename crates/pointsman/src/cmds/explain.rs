@@ -57,8 +57,19 @@ pub(crate) struct ExplainArgs {
     #[arg(long, conflicts_with_all = ["config", "flows", "resolve", "id", "expect"])]
     follow: bool,
     /// Who the DNS server asks for this name, and why
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["flows", "resolve", "id", "follow", "expect", "full"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["flows", "resolve", "id", "follow", "expect"])]
     dns: Option<String>,
+    /// With `--dns`: the type that is asked for
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        requires = "dns",
+        default_value = "A"
+    )]
+    kind: String,
+    /// With `--dns`: what the upstream answers: addresses, names that it leads to, a code, comma-separated
+    #[arg(long, value_name = "ANSWER", requires = "dns")]
+    answer: Option<String>,
     /// With `--dns`: the client who asks
     #[arg(long, value_name = "ADDRESS", requires = "dns")]
     client: Option<IpAddr>,

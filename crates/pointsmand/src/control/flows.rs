@@ -14,7 +14,7 @@ use pointsman_api::flow::Untold;
 use pointsman_api::route::MOST_FLOWS;
 use pointsman_config::Setup;
 use pointsman_config::explain::{self, Detail, View, World};
-use pointsman_config::flow::{Query as Flow, Situation};
+use pointsman_config::flow::{NameQuery, Query as Flow, Situation, answer_of, kind_of};
 use pointsman_config::own::Listeners;
 use pointsman_config::setup::{Balance, ResolverId};
 use pointsman_net::lookup::{self, NotFound};
@@ -401,15 +401,20 @@ pub(crate) async fn dns(State(app): State<Arc<App>>, Path(name): Path<String>) -
 
 /// What `GET /v1/dns/{name}/explain` may say.
 #[derive(Debug, Default, serde::Deserialize)]
-pub(crate) struct Client {
+pub(crate) struct AskedFor {
     client: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    answer: Option<String>,
+    #[serde(default)]
+    full: bool,
 }
 
 /// `GET /v1/dns/{name}/explain`: who the DNS server asks.
 pub(crate) async fn explain_name(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    Query(Client { client }): Query<Client>,
+    Query(asked): Query<AskedFor>,
 ) -> Response {
     let name = match Domain::parse(&name) {
         Ok(name) => name,
@@ -418,12 +423,38 @@ pub(crate) async fn explain_name(
             return Refusal(StatusCode::BAD_REQUEST, "bad-name", text).into_response();
         }
     };
+    let AskedFor {
+        client,
+        kind,
+        answer,
+        full,
+    } = asked;
     let Ok(client) = client.as_deref().map(str::parse::<IpAddr>).transpose() else {
         let text = "`client` is no address".to_owned();
         return Refusal(StatusCode::BAD_REQUEST, "bad-client", text).into_response();
     };
+    let mut query = NameQuery {
+        client,
+        ..NameQuery::of(name)
+    };
+    let kind = kind.as_deref().map(kind_of).transpose();
+    let answer = answer.as_deref().map(answer_of).transpose();
+    match (kind, answer) {
+        (Ok(kind), Ok(answer)) => {
+            query.kind = kind.unwrap_or(query.kind);
+            query.answer = answer;
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            return Refusal(StatusCode::BAD_REQUEST, "bad-query", error.to_string())
+                .into_response();
+        }
+    }
+    let detail = match full {
+        true => Detail::Full,
+        false => Detail::Folded,
+    };
     let in_force = app.in_force();
-    match explain::name(in_force.about(), &name, client) {
+    match explain::name(in_force.about(), &query, detail) {
         Ok(explained) => Json(api::NameExplanation {
             generation: Some(in_force.number().to_string()),
             ..explained

@@ -150,7 +150,6 @@ fn of_aliases(condition: &Condition) -> Condition {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::setup::DnsEnd;
 
     /// What stands for `rules`, printed, and whether answers without aliases are looked at.

@@ -1,7 +1,8 @@
 //! `explain --dns`: who is asked for a name.
 
 use pointsman_api::{NameExplanation, NameWay, route};
-use pointsman_config::explain::name as explain_name;
+use pointsman_config::explain::{Detail, name as explain_name};
+use pointsman_config::flow::{BadFlow, NameQuery, answer_of, kind_of};
 use pointsman_policy::Domain;
 use pointsman_policy::shown::plain;
 
@@ -18,29 +19,46 @@ pub(super) fn run(
 ) -> Result<(), Stop> {
     let domain = Domain::parse(name)
         .map_err(|error| Stop::Usage(format!("`{name}` is no name: {error}")))?;
+    let bad = |error: BadFlow| Stop::Usage(error.to_string());
+    let answer = args.answer.as_deref().map(answer_of).transpose();
+    let query = NameQuery {
+        kind: kind_of(&args.kind).map_err(bad)?,
+        client: args.client,
+        answer: answer.map_err(bad)?,
+        ..NameQuery::of(domain)
+    };
     let explained: NameExplanation = match &args.config {
         Some(path) => {
             let setup = load::setup(path, args.dialect)?;
-            explain_name(&setup, &domain, args.client)
-                .map_err(|why| Stop::Failed(why.to_owned()))?
+            let detail = match args.full {
+                true => Detail::Full,
+                false => Detail::Folded,
+            };
+            explain_name(&setup, &query, detail).map_err(|why| Stop::Failed(why.to_owned()))?
         }
         None => {
-            let path = route::filled(route::DNS_EXPLAIN, domain.as_str());
-            let client = args.client.map(|client| format!("?client={client}"));
-            control::get(global, &format!("{path}{}", client.unwrap_or_default()))?
+            let path = route::filled(route::DNS_EXPLAIN, query.name.as_str());
+            let mut path = format!("{path}?type={}&full={}", query.kind, args.full);
+            if let Some(client) = args.client {
+                path.push_str(&format!("&client={client}"));
+            }
+            if let Some(answer) = &args.answer {
+                path.push_str(&format!("&answer={}", answer.replace(' ', "")));
+            }
+            control::get(global, &path)?
         }
     };
     out.answer(&explained, |out| text(&explained, out))
 }
 
 fn text(explained: &NameExplanation, out: &mut Out) -> Result<(), Stop> {
+    let asked = match explained.kind.as_str() {
+        "A" => explained.name.clone(),
+        kind => format!("{} {kind}", explained.name),
+    };
     let what = match &explained.upstream {
-        Some(upstream) => format!(
-            "{} => {upstream} ({})",
-            explained.name,
-            explained.servers.join(", ")
-        ),
-        None => format!("{} => {}", explained.name, explained.end),
+        Some(upstream) => format!("{asked} => {upstream} ({})", explained.servers.join(", ")),
+        None => format!("{asked} => {}", explained.end),
     };
     out.line(plain(&what))?;
     out.line(format_args!("  {}", plain(&explained.reason)))?;
@@ -50,6 +68,20 @@ fn text(explained: &NameExplanation, out: &mut Out) -> Result<(), Stop> {
             plain(&rule.file),
             rule.line,
             plain(&rule.text)
+        ))?;
+        if let Some(entry) = &rule.entry {
+            out.line(format_args!(
+                "  entry {}:{}: {}",
+                plain(&entry.file),
+                entry.line,
+                plain(&entry.text)
+            ))?;
+        }
+    }
+    if let [_, .., _] = explained.asked.as_slice() {
+        out.line(format_args!(
+            "  asked: {}",
+            plain(&explained.asked.join(", "))
         ))?;
     }
     for NameWay {

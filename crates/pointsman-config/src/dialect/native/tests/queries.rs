@@ -227,7 +227,7 @@ fn types_are_for_rules_on_queries() {
     );
     check(
         "inbounds: { desk: { type: mixed, listen: 0 } }\npolicies: { p: \"any [\\n cond dns.type eq A => reject\\n direct\\n]\" }",
-        &["2:30: error[rule-elsewhere]: `dns.type` is for queries, and this tree is not"],
+        &["3:7: error[rule-elsewhere]: `dns.type` is for queries, and this tree is not"],
     );
 }
 
