@@ -126,6 +126,10 @@ pub struct Diagnostics {
     /// dropped. Words may be added.
     #[serde(default)]
     pub udp_lost: BTreeMap<String, u64>,
+    /// Uplinks by which flows over UDP left, by interface and source (`default`: as the routing table says): 1 where several
+    /// datagrams are handed to the system as one, 0 where that failed once, so that each goes by itself.
+    #[serde(default)]
+    pub udp_offload: BTreeMap<String, u64>,
     /// What became of queries of the DNS server, by word: `known` (answered from memory), `asked` (of an upstream), `here`
     /// (answered by rules and by what is fixed), `failed`, `refused`, `dropped`. Words may be added.
     #[serde(default)]

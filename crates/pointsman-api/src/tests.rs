@@ -337,6 +337,7 @@ fn the_daemon_is_frozen() {
         accept_refused: 0,
         log_lines_dropped: 0,
         udp_lost: [("flows".into(), 3)].into(),
+        udp_offload: [("default".into(), 1), ("wg0".into(), 0)].into(),
         queries: [("known".into(), 7)].into(),
         bytes_sent: 0,
         bytes_received: 0,
@@ -348,7 +349,7 @@ fn the_daemon_is_frozen() {
     frozen(
         &diagnostics,
         expect![[
-            r#"{"version":"0.1.0","uptime_ms":5,"config_path":"r.toml","socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"flows_denied":0,"accept_refused":0,"log_lines_dropped":0,"udp_lost":{"flows":3},"queries":{"known":7},"bytes_sent":0,"bytes_received":0,"tests_failing":0,"host_changes":[],"lists":[],"lacking":{}}"#
+            r#"{"version":"0.1.0","uptime_ms":5,"config_path":"r.toml","socket":"s","running":true,"generation":"1","outbound_count":4,"ipc_requests":1,"reload_ok":0,"reload_err":0,"flows_live":0,"flows_total":0,"flows_refused":0,"flows_failed":0,"flows_denied":0,"accept_refused":0,"log_lines_dropped":0,"udp_lost":{"flows":3},"udp_offload":{"default":1,"wg0":0},"queries":{"known":7},"bytes_sent":0,"bytes_received":0,"tests_failing":0,"host_changes":[],"lists":[],"lacking":{}}"#
         ]],
     );
     let reload = Reload {

@@ -214,6 +214,14 @@ impl Shared {
         offload
     }
 
+    /// What each uplink showed: whether several datagrams may leave it as one.
+    pub(crate) fn offloads(&self) -> Vec<(Uplink, bool)> {
+        let all = self.offloads.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = all.iter();
+        told.map(|(uplink, offload)| (uplink.clone(), offload.is_on()))
+            .collect()
+    }
+
     /// Whether a connection to that port of some address of this host might arrive at us: cheap, for each that is made.
     pub(crate) fn might_arrive(&self, port: u16) -> bool {
         let of = |at: &At| at.tcp().is_some_and(|bound| bound.port() == port);

@@ -106,9 +106,49 @@ pub struct Uplink {
     pub mark: Option<u32>,
 }
 
+/// `wg0`, `wg0 10.0.0.1`, `mark 7`; `default` where the routing table says.
+impl fmt::Display for Uplink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            interface,
+            source,
+            mark,
+        } = self;
+        let parts = [
+            interface.clone(),
+            source.map(|source| source.to_string()),
+            mark.map(|mark| format!("mark {mark}")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        match parts.is_empty() {
+            true => f.write_str("default"),
+            false => f.write_str(&parts.join(" ")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn uplinks_are_named_by_what_is_said_of_them() {
+        let named = |interface: Option<&str>, source: Option<[u8; 4]>, mark| {
+            let (interface, source) = (interface.map(str::to_owned), source.map(IpAddr::from));
+            let uplink = Uplink {
+                interface,
+                source,
+                mark,
+            };
+            uplink.to_string()
+        };
+        assert_eq!(named(None, None, None), "default");
+        assert_eq!(
+            named(Some("wg0"), Some([10, 0, 0, 1]), None),
+            "wg0 10.0.0.1"
+        );
+        assert_eq!(named(None, None, Some(7)), "mark 7");
+    }
 
     #[test]
     fn addresses_come_in_the_order_that_is_preferred() {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use pointsman_spec::address::Uplink;
+
 use super::Plane;
 use crate::datagram::Loss;
 use crate::ledger::{Decisions, Lack, LiveFlow, Remembered, Tail, TroubleEvent};
@@ -75,6 +77,12 @@ impl<S> Plane<S> {
     pub fn lost(&self) -> impl Iterator<Item = (Loss, u64)> {
         let room = &self.shared.datagrams;
         Loss::ALL.into_iter().map(|loss| (loss, room.lost(loss)))
+    }
+
+    /// Uplinks by which flows over UDP left, and whether several datagrams may leave them as one.
+    #[must_use]
+    pub fn offloads(&self) -> Vec<(Uplink, bool)> {
+        self.shared.offloads()
     }
 
     /// Opens the access logs again, those of forwards too, after they were moved away.

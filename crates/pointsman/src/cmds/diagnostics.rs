@@ -31,6 +31,7 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             accept_refused,
             log_lines_dropped,
             udp_lost,
+            udp_offload,
             queries,
             bytes_sent,
             bytes_received,
@@ -67,6 +68,12 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         let lost: Vec<_> = lost.map(|(what, count)| format!("{count} {what}")).collect();
         if !lost.is_empty() {
             out.line(format_args!("lost over UDP: {}", lost.join(", ")))?;
+        }
+        let one_by_one = udp_offload.iter().filter(|(_, is_on)| **is_on == 0);
+        for (uplink, _) in one_by_one {
+            out.line(format_args!(
+                "UDP by {uplink}: each datagram by itself, for several as one failed"
+            ))?;
         }
         let some = queries.iter().filter(|(_, count)| **count > 0);
         let some: Vec<_> = some.map(|(what, count)| format!("{count} {what}")).collect();

@@ -101,6 +101,7 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         accept_refused: counters.accept_refused,
         log_lines_dropped: app.plane.access_log_dropped(),
         udp_lost: lost(&app),
+        udp_offload: offloads(&app),
         queries: queries(&app),
         bytes_sent: counters.bytes_sent,
         bytes_received: counters.bytes_received,
@@ -140,6 +141,12 @@ fn lists(app: &App, setup: &Setup) -> Vec<api::FetchedList> {
 fn lost(app: &App) -> BTreeMap<String, u64> {
     let lost = app.plane.lost();
     lost.map(|(loss, count)| (loss.as_str().to_owned(), count))
+        .collect()
+}
+
+fn offloads(app: &App) -> BTreeMap<String, u64> {
+    let all = app.plane.offloads().into_iter();
+    all.map(|(uplink, is_on)| (uplink.to_string(), u64::from(is_on)))
         .collect()
 }
 

@@ -90,4 +90,6 @@ fn dig_is_answered_through_an_association() {
         "{record}"
     );
     assert_eq!(server.asked().0, 1);
+    let told = &daemon.json(&["diagnostics"])["udp_offload"];
+    assert_eq!(*told, serde_json::json!({"default": 1}));
 }
