@@ -28,13 +28,35 @@ use pointsman_spec::outbound as spec;
 pub use pointsman_spec::outbound::{
     Balance, Balancing, Carrier, Group, How, Kind, Protocol, Refusal, Retry, ServedBy, Upstream,
 };
-pub use pointsman_spec::resolver::{NameServer, Place, ResolverSpec};
+pub use pointsman_spec::resolver::{Authorities, Encrypted, NameServer, Place, ResolverSpec};
 pub use pointsman_spec::target::{Keepalive, Target};
 
 pub use self::data::DataFiles;
 pub use self::flow_test::{Failing, FlowTest};
 pub use crate::list::{ListFile, ListSource};
 use crate::problem::Span;
+
+/// Who knows names that have to be known before name servers can be asked; found by addresses alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// The servers, and fixed addresses.
+    pub what: ResolverSpec,
+    /// Whether names of outbounds' servers are asked of them, too.
+    pub for_outbounds: bool,
+}
+
+impl Default for Bootstrap {
+    /// The system's servers.
+    fn default() -> Self {
+        Self {
+            what: ResolverSpec {
+                servers: vec![NameServer::System],
+                ..ResolverSpec::default()
+            },
+            for_outbounds: false,
+        }
+    }
+}
 
 /// The languages that a configuration can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +111,8 @@ pub struct Setup {
     pub server_resolver: Option<ResolverId>,
     /// Who is asked for the names that flows bring, beside the resolvers of inbounds.
     pub asks: AskSpec,
+    /// Resolves the names of name servers.
+    pub bootstrap: Bootstrap,
     /// The DNS server, where there is one.
     pub dns: Option<DnsServer>,
     /// Where the daemon logs, and how loudly.

@@ -12,7 +12,7 @@ pub(crate) fn check(setup: &Setup, problems: &mut Problems) {
         if is_asked(setup, ResolverId(number)) && why(&resolver.servers).is_some() {
             let message = "none of these name servers is of a kind that is built: all that needs this resolver fails";
             problems.warning("unbuilt-resolver", span, message).hint =
-                Some("add a name server that is asked over UDP or TCP".into());
+                Some("add a name server that is asked over UDP, TCP, TLS or HTTPS".into());
         }
     }
 }
@@ -39,7 +39,7 @@ pub(crate) fn unanswered<'r>(resolver: &'r ResolverSpec, name: &Domain) -> Optio
 fn why(servers: &[NameServer]) -> Option<&str> {
     let mut whys = servers.iter().map(|server| match server {
         NameServer::NotYet(why) => Some(why.as_str()),
-        NameServer::System | NameServer::Tcp(_) | NameServer::Udp(_) => None,
+        _ => None,
     });
     let first = whys.next()?;
     first.filter(|_| whys.all(|why| why.is_some()))

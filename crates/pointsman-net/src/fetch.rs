@@ -6,7 +6,6 @@
 //! Absent: when to fetch, and where the bytes are kept.
 
 mod metered;
-mod tls;
 mod url;
 
 use std::io;
@@ -24,12 +23,14 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use pointsman_policy::OutboundId;
 use pointsman_spec::asks::Asked;
+use pointsman_spec::resolver::Authorities;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use self::metered::{Allowance, Metered};
 pub use self::url::{BadUrl, Url};
 use crate::outbound::{Destination, DialError, Ways};
+use crate::tls::client::Client;
 
 /// Redirects that are followed; browsers follow 20, lists are hardly ever moved more than twice.
 const MOST_REDIRECTS: usize = 5;
@@ -164,9 +165,11 @@ async fn once(
     };
     let stream = ways.open(what.via, &destination, what.within).await?;
     if url.tls {
-        let stream = tls::connect(stream, &url.host)
-            .await
-            .map_err(FetchError::Tls)?;
+        // The authorities are some hundred kilobytes: a fetch a day does not keep them in memory.
+        let client = Client::new(Authorities::System, &[]).await;
+        let client = client.map_err(FetchError::Tls)?;
+        let stream = client.connect(stream, &url.host).await;
+        let stream = stream.map_err(FetchError::Tls)?;
         exchange(stream, what, url, keep).await
     } else {
         exchange(stream, what, url, keep).await

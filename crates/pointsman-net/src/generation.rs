@@ -222,6 +222,14 @@ impl Generation {
         id.and_then(|id| self.spec.resolvers.get(id.0))
             .unwrap_or(&self.spec.server_resolver)
     }
+
+    /// The one for names of outbounds' servers.
+    pub(crate) fn resolver_of_servers(&self) -> &Arc<dyn Resolve> {
+        match &self.spec.bootstrap {
+            bootstrap if bootstrap.for_outbounds => &bootstrap.resolver,
+            _ => &self.spec.server_resolver,
+        }
+    }
 }
 
 fn of_this_host(guards: &[Guard]) -> Vec<Guard> {

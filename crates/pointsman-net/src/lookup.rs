@@ -239,9 +239,16 @@ pub trait Transport: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// A stream to a server by way of an outbound; `None`: from here.
-    fn stream(&self, via: Option<OutboundId>, server: SocketAddr, limit: Duration)
-    -> Streaming<'_>;
+    /// A stream to the first address of a server that answers, by way of an outbound; `None`: from here.
+    fn stream<'a>(
+        &'a self,
+        via: Option<OutboundId>,
+        addresses: &'a [SocketAddr],
+        limit: Duration,
+    ) -> Streaming<'a>;
+
+    /// The addresses of a name server's name, as bootstrap says.
+    fn bootstrap<'a>(&'a self, name: &'a Domain) -> LookingUp<'a>;
 
     /// What the way by an outbound depends on beside what the configuration says: the groups on it, each with the member
     /// that is selected now.

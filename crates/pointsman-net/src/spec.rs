@@ -56,6 +56,8 @@ pub struct Spec {
     pub server_resolver: Arc<dyn Resolve>,
     /// Who of them is asked for which names of flows.
     pub asks: AskSpec,
+    /// Resolves names of name servers, and asks none of those.
+    pub bootstrap: Bootstrap,
     /// What doors that speak DNS lead to; they are refused where there is none.
     pub dns: Option<Arc<DnsServer>>,
     /// Limits of looking at first bytes.
@@ -68,6 +70,15 @@ pub struct Spec {
     pub datagrams: DatagramLimits,
     /// What is kept of flows.
     pub records: Records,
+}
+
+/// Who knows names that have to be known before name servers can be asked.
+#[derive(Clone, Debug)]
+pub struct Bootstrap {
+    /// Is itself found by addresses alone.
+    pub resolver: Arc<dyn Resolve>,
+    /// Whether it is asked for names of outbounds' servers, too.
+    pub for_outbounds: bool,
 }
 
 /// What is kept of flows.

@@ -1,12 +1,13 @@
 //! Resolvers: which name servers are asked for which names.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use pointsman_policy::{Domain, OutboundId};
+use pointsman_policy::{Domain, Host, OutboundId};
 
-use crate::address::Families;
+use crate::address::{Families, Server};
 
 /// What a resolver is made of. Where none of the servers answers a look-up fails; it never falls back to others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,12 +49,16 @@ fn fits(name: &Domain, known: &Domain, below: bool) -> bool {
 /// A name server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NameServer {
-    /// A kind that is not built yet (DoT, DoH, DHCP): look-ups that come to it fail with this text.
+    /// DNS over HTTPS (RFC 8484).
+    Https(Arc<Encrypted>),
+    /// A kind that is not built yet (DoQ, DHCP): look-ups that come to it fail with this text.
     NotYet(String),
     /// Those that the system is configured with, its hosts file before them.
     System,
     /// DNS over TCP.
     Tcp(Place),
+    /// DNS over TLS (RFC 7858).
+    Tls(Arc<Encrypted>),
     /// DNS over UDP, TCP where an answer is cut short. Through a proxy it is DNS over TCP.
     Udp(Place),
 }
@@ -63,6 +68,7 @@ impl NameServer {
     #[must_use]
     pub fn via(&self) -> Option<OutboundId> {
         match self {
+            Self::Https(at) | Self::Tls(at) => at.via,
             Self::Tcp(place) | Self::Udp(place) => place.via,
             Self::NotYet(_) | Self::System => None,
         }
@@ -75,7 +81,15 @@ impl NameServer {
             via: None,
             ..place.clone()
         };
+        let unled = |at: &Encrypted| {
+            Arc::new(Encrypted {
+                via: None,
+                ..at.clone()
+            })
+        };
         match self {
+            Self::Https(at) => Self::Https(unled(at)),
+            Self::Tls(at) => Self::Tls(unled(at)),
             Self::Tcp(place) => Self::Tcp(bare(place)),
             Self::Udp(place) => Self::Udp(bare(place)),
             Self::NotYet(_) | Self::System => self.clone(),
@@ -86,11 +100,76 @@ impl NameServer {
 impl fmt::Display for NameServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Https(at) => write!(f, "https {}{}", at.server, at.path),
             Self::NotYet(what) => f.write_str(what),
             Self::System => f.write_str("the system"),
             Self::Tcp(place) => write!(f, "tcp {place}"),
+            Self::Tls(at) => write!(f, "tls {}", at.server),
             Self::Udp(place) => write!(f, "udp {place}"),
         }
+    }
+}
+
+/// A name server that is asked within TLS: where it is, and how it proves who it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Encrypted {
+    /// As it is written: name or address, and port.
+    pub server: Server,
+    /// Where a name is; empty: where bootstrap says.
+    pub addresses: Vec<IpAddr>,
+    /// What its certificate has to be for.
+    pub name: Host,
+    /// Who is believed about that.
+    pub authorities: Authorities,
+    /// Of HTTPS: the path of the URL, which begins with a slash.
+    pub path: Arc<str>,
+    /// The way to it.
+    pub via: Option<OutboundId>,
+}
+
+impl Encrypted {
+    /// A server that proves to be what it is called, by the word of the system's authorities, and is reached by the host's
+    /// own routes.
+    #[must_use]
+    pub fn at(server: Server, path: Arc<str>) -> Self {
+        Self {
+            name: server.host.clone(),
+            server,
+            addresses: Vec::new(),
+            authorities: Authorities::System,
+            path,
+            via: None,
+        }
+    }
+
+    /// The name that has to be looked up before it is reached.
+    #[must_use]
+    pub fn name_to_look_up(&self) -> Option<&Domain> {
+        self.server
+            .host
+            .name()
+            .filter(|_| self.addresses.is_empty())
+    }
+}
+
+/// Whose certificates count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Authorities {
+    /// Those of the system.
+    #[default]
+    System,
+    /// These and no others, in PEM.
+    Given(Arc<[u8]>),
+}
+
+impl Hash for Authorities {
+    // Two that differ seldom have the same length, and a bundle is long.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let length = match self {
+            Self::System => None,
+            Self::Given(pem) => Some(pem.len()),
+        };
+        length.hash(state);
     }
 }
 

@@ -9,7 +9,7 @@ use pointsman_config::setup::{Inbound, Written};
 use pointsman_net::lookup::Resolve;
 use pointsman_net::resolver::{Resolver, Station};
 use pointsman_net::spec::dns::DnsServer;
-use pointsman_net::spec::{Guard, Number, Records, ServedBy, Spec};
+use pointsman_net::spec::{Bootstrap, Guard, Number, Records, ServedBy, Spec};
 use pointsman_policy::Host;
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::local::loopback_of;
@@ -29,6 +29,14 @@ pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spe
         Some(named) => Arc::clone(named),
         None => Arc::new(Resolver::system(station)),
     };
+    let bootstrap = Bootstrap {
+        resolver: Arc::new(Resolver::new(
+            setup.bootstrap.what.clone(),
+            &outbounds,
+            station,
+        )),
+        for_outbounds: setup.bootstrap.for_outbounds,
+    };
     let proxies = setup.inbounds.iter().map(|it| door(setup, it));
     let forwards = setup.forwards.iter().map(|forward| forward.door.clone());
     let queries = setup.dns.iter().flat_map(|dns| &dns.doors);
@@ -44,6 +52,7 @@ pub(crate) fn spec(setup: &Setup, number: Number, station: &Arc<Station>) -> Spe
         resolvers,
         server_resolver,
         asks: setup.asks.clone(),
+        bootstrap,
         dns,
         sniff: setup.sniff,
         timeouts: setup.timeouts,

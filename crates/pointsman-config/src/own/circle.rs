@@ -11,6 +11,10 @@ use crate::setup::{Carrier, Kind, NameServer, Setup, Upstream};
 
 /// Refuses each outbound whose server can only be looked up by way of outbounds that need it themselves.
 pub(super) fn check(setup: &Setup, problems: &mut Problems) {
+    if setup.bootstrap.for_outbounds {
+        // It is found by addresses, from here.
+        return;
+    }
     let resolver = setup.server_resolver;
     let Some(resolver) = resolver.and_then(|id| setup.resolvers.get(id.0)) else {
         // The system's.
@@ -19,10 +23,7 @@ pub(super) fn check(setup: &Setup, problems: &mut Problems) {
     let mut grounded = vec![false; setup.outbounds.len()];
     loop {
         let is = |id: &OutboundId| grounded.get(id.0 as usize).copied().unwrap_or(true);
-        let asked = |server: &NameServer| match server {
-            NameServer::NotYet(_) | NameServer::System => true,
-            NameServer::Tcp(place) | NameServer::Udp(place) => place.via.as_ref().is_none_or(is),
-        };
+        let asked = |server: &NameServer| server.via().as_ref().is_none_or(is);
         let name = |name: &Domain| {
             let servers = resolver.servers_for(name);
             let is_fixed = resolver.fixed(name).next().is_some();
@@ -59,7 +60,7 @@ pub(super) fn check(setup: &Setup, problems: &mut Problems) {
                 "the server {server} of `{name}` is looked up by way of outbounds that need `{name}` themselves"
             );
             problems.error("lookup-cycle", span, message).hint = Some(
-                "give the server by address, name it in `hosts`, or ask a name server without `via` for it".into(),
+                "give the server by address, name it in `hosts`, ask a name server without `via` for it, or give `dns.bootstrap`".into(),
             );
         }
     }

@@ -7,7 +7,7 @@
 use pointsman_policy::OutboundId;
 use pointsman_policy::model::{Node, each_node};
 
-use crate::setup::{Carrier, Kind, NameServer, Outbound, Setup};
+use crate::setup::{Carrier, Kind, Outbound, Setup};
 
 /// The ways of a configuration.
 pub(super) struct Ways {
@@ -96,9 +96,7 @@ fn named(setup: &Setup) -> Vec<OutboundId> {
     for resolver in &setup.resolvers {
         let own = resolver.by_domain.iter().flat_map(|(_, _, own)| own);
         for server in resolver.servers.iter().chain(own) {
-            if let NameServer::Tcp(place) | NameServer::Udp(place) = server {
-                named.extend(place.via);
-            }
+            named.extend(server.via());
         }
     }
     named.extend(setup.sources.iter().filter_map(|list| list.via));

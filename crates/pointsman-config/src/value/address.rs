@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use pointsman_policy::Host;
 
-use crate::setup::{Endpoint, NameServer, Place, Server};
+use crate::setup::{Encrypted, Endpoint, NameServer, Place, Server};
 
 /// Why a text is no address of the kind that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +43,9 @@ pub enum BadAddress {
     /// `a::b:53` could be read in two ways.
     #[error("`{0}` must have its IPv6 address in brackets, as in `[::1]:53`")]
     Unbracketed(String),
+    /// A URL's path with what no URL has.
+    #[error("`{0}` is no path of a URL")]
+    UrlPath(String),
     /// A Unix socket without a path.
     #[error("`{0}` has no path")]
     NoPath(String),
@@ -166,8 +170,9 @@ pub fn parse_bind(text: &str) -> Result<SocketAddr, BadAddress> {
     }
 }
 
-/// Parses a name server: `udp://1.1.1.1`, `tcp://1.1.1.1:53`, port 53 where none is given; `system`; `tls://`,
-/// `https://` and `quic://` are kinds of later. The way to it is the caller's.
+/// Parses a name server: `udp://1.1.1.1`, `tcp://1.1.1.1:53`, port 53 where none is given; `tls://dns.example` (port
+/// 853), `https://dns.example/dns-query` (443); `system`; `quic://` and `h3://` are kinds of later. The way to it is the
+/// caller's.
 ///
 /// # Errors
 /// [`BadAddress`], saying which part is wrong.
@@ -177,11 +182,58 @@ pub fn parse_name_server(text: &str) -> Result<NameServer, BadAddress> {
         None if text == "system" => Ok(NameServer::System),
         Some(("udp", rest)) => parse_place(rest).map(NameServer::Udp),
         Some(("tcp", rest)) => parse_place(rest).map(NameServer::Tcp),
-        Some((scheme @ ("tls" | "https" | "h3" | "quic"), rest)) if !rest.is_empty() => {
+        Some(("tls", rest)) => {
+            let server = parse_with_port(rest, 853)?;
+            Ok(NameServer::Tls(Arc::new(Encrypted::at(server, "".into()))))
+        }
+        Some(("https", rest)) => parse_https(rest),
+        Some((scheme @ ("h3" | "quic"), rest)) if !rest.is_empty() => {
             Ok(NameServer::NotYet(format!("DNS over `{scheme}://`")))
         }
         Some(_) | None => Err(BadAddress::Scheme(text.to_owned(), schemes)),
     }
+}
+
+/// What everybody calls it; RFC 8484 leaves it open.
+const USUAL_PATH: &str = "/dns-query";
+
+fn parse_https(text: &str) -> Result<NameServer, BadAddress> {
+    let (server, path) = match text.find('/') {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    };
+    // What servers publish is a template; a POST leaves its variable out (RFC 8484 §4.1).
+    let path = path.strip_suffix("{?dns}").unwrap_or(path);
+    let path = if path.is_empty() { USUAL_PATH } else { path };
+    // RFC 3986 §3.3 and §3.4.
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%?".contains(&byte);
+    if !path.bytes().all(usual) {
+        return Err(BadAddress::UrlPath(path.to_owned()));
+    }
+    let server = parse_with_port(server, 443)?;
+    Ok(NameServer::Https(Arc::new(Encrypted::at(
+        server,
+        path.into(),
+    ))))
+}
+
+/// A name or an address, with a port or the usual one.
+fn parse_with_port(text: &str, usual: u16) -> Result<Server, BadAddress> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+        .unwrap_or(text);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok(Server {
+            host: Host::Address(address.to_canonical()),
+            port: usual,
+        });
+    }
+    if text.contains(':') {
+        return parse_server(text);
+    }
+    let host = Host::parse(text).map_err(|_unspecific| BadAddress::Host(text.to_owned()))?;
+    Ok(Server { host, port: usual })
 }
 
 /// Parses where a name server is: an address with or without a port, a link-local one with its interface

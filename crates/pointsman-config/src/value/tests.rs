@@ -166,6 +166,7 @@ fn name_servers() {
             Ok(NameServer::Udp(place)) => format!("udp {place}"),
             Ok(NameServer::Tcp(place)) => format!("tcp {place}"),
             Ok(NameServer::NotYet(why)) => why,
+            Ok(server @ (NameServer::Https(_) | NameServer::Tls(_))) => server.to_string(),
             Ok(other) => format!("{other:?}"),
             Err(error) => error.to_string(),
         };
@@ -191,8 +192,39 @@ fn name_servers() {
         check(&format!("udp://{bad}"), &format!("`{bad}`: {why}"));
     }
     check("system", "System");
-    check("https://1.1.1.1/dns-query", "DNS over `https://`");
-    check("tls://dns.google", "DNS over `tls://`");
+    check("https://1.1.1.1", "https 1.1.1.1:443/dns-query");
+    check(
+        "https://a.test:8443/q?x=%20{?dns}",
+        "https a.test:8443/q?x=%20",
+    );
+    check("https://[::1]/q", "https [::1]:443/q");
+    check("tls://dns.google", "tls dns.google:853");
+    check("tls://[::1]:8853", "tls [::1]:8853");
+    check("tls://::1", "tls [::1]:853");
+    check("quic://dns.google", "DNS over `quic://`");
+    for (bad, why) in [
+        ("https://", "`` is neither a name nor an address"),
+        (
+            "https://u:p@a.test/q",
+            "the port `p@a.test` is not a number from 1 to 65535",
+        ),
+        (
+            "https://u@a.test/q",
+            "`u@a.test` is neither a name nor an address",
+        ),
+        ("https://a.test/q#x", "`/q#x` is no path of a URL"),
+        ("https://a.test/q x", "`/q x` is no path of a URL"),
+        (
+            "tls://a.test/q",
+            "`a.test/q` is neither a name nor an address",
+        ),
+        (
+            "tls://a.test:0",
+            "the port `0` is not a number from 1 to 65535",
+        ),
+    ] {
+        check(bad, why);
+    }
     check(
         "udp://dns.google",
         "`dns.google` must be an address: a name server is not looked up by name",

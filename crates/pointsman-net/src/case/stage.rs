@@ -24,9 +24,10 @@ use crate::ledger::{Rules, Ticket};
 use crate::lookup::{Addresses, Answer, Asking, LookingUp, Question, Resolve, Transport};
 use crate::outbound::Ways;
 use crate::record::FlowRecord;
+use crate::resolver::Resolver;
 use crate::shared::Shared;
 use crate::spec::listening::ListenerId;
-use crate::spec::{Number, Records, Spec};
+use crate::spec::{Bootstrap, Number, Records, Spec};
 
 pub(crate) const DIRECT: OutboundId = OutboundId(0);
 pub(crate) const REJECT: OutboundId = OutboundId(1);
@@ -117,6 +118,10 @@ impl Stage {
             outbounds,
             inbounds: Vec::new(),
             resolvers: Vec::new(),
+            bootstrap: Bootstrap {
+                resolver: Arc::new(Resolver::system(&Arc::default())),
+                for_outbounds: false,
+            },
             server_resolver: Arc::new(names),
             asks: AskSpec::default(),
             sniff: SniffLimits::default(),

@@ -86,12 +86,14 @@ impl Ways {
             depth: path.depth,
             ..self.clone()
         };
-        let asked = match path.to_server {
-            true => Asked::default(),
-            false => asked,
-        };
         let most = self.generation.spec().timeouts.resolve;
-        let answer = asking.look_up_asking(asked, name, most).await;
+        let answer = match path.to_server {
+            true => {
+                let resolver = self.generation.resolver_of_servers();
+                asking.look_up(&**resolver, name, most).await
+            }
+            false => asking.look_up_asking(asked, name, most).await,
+        };
         let found = answer.map_err(|why| DialError::Unresolved {
             name: name.clone(),
             why,

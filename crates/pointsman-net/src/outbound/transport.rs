@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_policy::{Host, OutboundId};
+use pointsman_policy::{Domain, Host, OutboundId};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::asks::Asked;
 use pointsman_spec::outbound::Kind;
 
 use super::{Destination, DialError, Ways};
 use crate::dial::Dialer;
-use crate::lookup::{Behalf, Picks, Streaming, Transport};
+use crate::lookup::{Behalf, LookingUp, Picks, Streaming, Transport};
 use crate::record::chain;
 use crate::spec::listening::At;
 use crate::stream::Stream;
@@ -51,22 +51,24 @@ impl Transport for Ways {
         refused.map_err(|error| chain(&error))
     }
 
-    fn stream(
-        &self,
+    fn stream<'a>(
+        &'a self,
         via: Option<OutboundId>,
-        server: SocketAddr,
+        addresses: &'a [SocketAddr],
         limit: Duration,
-    ) -> Streaming<'_> {
+    ) -> Streaming<'a> {
         Box::pin(async move {
             let Some(via) = via else {
                 let (name, dialer) = ("direct".into(), self.shared.dialer());
                 let uplink = Uplink::default();
-                if self.is_of_our_server(&At::Tcp(server)) {
-                    let socket = dialer.tcp_any(&[server], &uplink, limit).await;
+                if let [server] = *addresses
+                    && self.is_of_our_server(&At::Tcp(server))
+                {
+                    let socket = dialer.tcp_any(addresses, &uplink, limit).await;
                     let stream = socket.map(Stream::from);
                     return stream.map_err(|error| error.to_string());
                 }
-                let opened = self.connect(&name, &[server], &uplink, dialer, limit).await;
+                let opened = self.connect(&name, addresses, &uplink, dialer, limit).await;
                 return opened.map_err(|error| match error {
                     // No outbound was asked.
                     DialError::Unreachable { source, .. } => source.to_string(),
@@ -76,17 +78,34 @@ impl Transport for Ways {
             // The link that an address is on means something here alone.
             if let Some(uplink) = self.direct_by(via) {
                 let (name, dialer) = (self.name(via), self.shared.dialer());
-                let opened = self.connect(&name, &[server], &uplink, dialer, limit).await;
+                let opened = self.connect(&name, addresses, &uplink, dialer, limit).await;
                 return opened.map_err(|error| chain(&error));
             }
-            let destination = Destination {
-                host: Host::Address(server.ip()),
-                port: server.port(),
-                resolved: Vec::new(),
-                asked: Asked::default(),
-            };
-            let opened = self.open(via, &destination, limit).await;
-            opened.map_err(|error| chain(&error))
+            let mut failure = "the server has no address".to_owned();
+            for (left, server) in (0..addresses.len()).rev().zip(addresses) {
+                let destination = Destination {
+                    host: Host::Address(server.ip()),
+                    port: server.port(),
+                    resolved: Vec::new(),
+                    asked: Asked::default(),
+                };
+                // So that a silent address leaves time for those behind it.
+                let share = limit / u32::try_from(left + 1).unwrap_or(u32::MAX);
+                match self.open(via, &destination, share).await {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => failure = chain(&error),
+                }
+            }
+            Err(failure)
+        })
+    }
+
+    fn bootstrap<'a>(&'a self, name: &'a Domain) -> LookingUp<'a> {
+        let asking = self.clone().for_query();
+        Box::pin(async move {
+            let resolver = &asking.generation.spec().bootstrap.resolver;
+            let most = asking.generation.spec().timeouts.resolve;
+            asking.look_up(&**resolver, name, most).await
         })
     }
 

@@ -261,8 +261,8 @@ fn failed(
             Said::Told(..) | Said::Silent => silent(limit),
         };
         match servers.get(index) {
-            Some(server @ (NameServer::Tcp(_) | NameServer::Udp(_))) => format!("{server}: {why}"),
             Some(NameServer::NotYet(_) | NameServer::System) | None => why,
+            Some(server) => format!("{server}: {why}"),
         }
     });
     // Servers that are not built have no address to be told apart by.

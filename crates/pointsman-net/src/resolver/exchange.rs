@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,8 +14,9 @@ use pointsman_spec::resolver::{NameServer, Place};
 use tokio::time::{Instant, sleep_until};
 
 use super::line::{Errand, Line};
-use super::message::{self, Said};
+use super::message::{self, EdnsForm, Said};
 use super::question::WireQuestion;
+use super::scope::scoped;
 use super::sockets::Seat;
 use crate::lookup::Transport;
 
@@ -46,12 +47,18 @@ pub(super) async fn ask(
         datagrams,
         seat,
     };
-    exchange.query = message::query(exchange.id, question, question.is_with_edns());
+    // Whoever speaks TLS is new enough for EDNS, and that fills messages up so that their lengths tell little.
+    let edns = match server {
+        NameServer::Https(_) | NameServer::Tls(_) => EdnsForm::Padded,
+        _ if question.is_with_edns() => EdnsForm::Plain,
+        _ => EdnsForm::None,
+    };
+    exchange.query = message::query(exchange.id, question, edns);
     let said = exchange.run().await;
-    if !(question.is_with_edns() && said.is_of_the_query()) {
+    if !(edns != EdnsForm::None && said.is_of_the_query()) {
         return said;
     }
-    exchange.query = message::query(exchange.id, question, false);
+    exchange.query = message::query(exchange.id, question, EdnsForm::None);
     exchange.run().await
 }
 
@@ -77,7 +84,11 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     async fn run(&self) -> Said {
         match self.server {
-            NameServer::NotYet(_) | NameServer::System | NameServer::Tcp(_) => self.by_line().await,
+            NameServer::Https(_)
+            | NameServer::NotYet(_)
+            | NameServer::System
+            | NameServer::Tcp(_)
+            | NameServer::Tls(_) => self.by_line().await,
             NameServer::Udp(place) => {
                 let uplink = match place.via {
                     Some(via) => self.transport.datagrams(via),
@@ -177,17 +188,5 @@ impl Exchange<'_> {
 
     fn read(&self, bytes: &[u8]) -> Option<Said> {
         message::response(bytes, self.id, self.question)
-    }
-}
-
-/// The address with the number of the interface that it is on: interfaces come and go, so it is asked for each time.
-pub(super) fn scoped(place: &Place) -> io::Result<SocketAddr> {
-    match (&place.interface, place.address) {
-        (Some(interface), SocketAddr::V6(address)) => {
-            let index = pointsman_os::socket::interface_index(interface)?;
-            let (ip, port, flow) = (*address.ip(), address.port(), address.flowinfo());
-            Ok(SocketAddrV6::new(ip, port, flow, index).into())
-        }
-        (_, address) => Ok(address),
     }
 }

@@ -7,6 +7,7 @@
 mod connection;
 mod dialing;
 mod framed;
+mod https;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use super::message::{Refusal, Said};
 use super::question::WireQuestion;
 use super::way::Reached;
 use crate::lookup::Transport;
+use crate::tls::client::Client;
 
 /// Connections that serve several questions each.
 const MOST_OPEN: usize = 8;
@@ -60,6 +62,7 @@ struct State {
     trouble: Option<(Instant, Arc<str>)>,
     /// Until when the server is taken to close after each answer.
     alone: Option<Instant>,
+    tls: Option<Client>,
 }
 
 /// A question that goes to the server of a line.

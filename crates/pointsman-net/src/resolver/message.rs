@@ -50,6 +50,17 @@ impl Said {
         matches!(self, Self::Told(..))
     }
 
+    /// The same from a cache on the way that had held it for so many seconds.
+    pub(super) fn older(self, age: u32) -> Self {
+        match self {
+            Self::Told(message, seconds) if age > 0 => {
+                let message = Cached::clone(&message).older(age);
+                Self::Told(Arc::new(message), seconds.saturating_sub(age))
+            }
+            other => other,
+        }
+    }
+
     /// Whether the server may be one that does not know EDNS (RFC 6891 §6.2.2).
     pub(super) fn is_of_the_query(&self) -> bool {
         let code = match self {
@@ -60,14 +71,25 @@ impl Said {
     }
 }
 
+/// How a server is asked (RFC 6891).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EdnsForm {
+    /// As one that knows nothing of EDNS.
+    None,
+    Plain,
+    /// Filled up to one of few lengths (RFC 7830), for whoever sees how long what is encrypted is.
+    Padded,
+}
+
 /// The bytes of a query with recursion desired.
-pub(super) fn query(id: u16, question: &WireQuestion, with_edns: bool) -> Vec<u8> {
+pub(super) fn query(id: u16, question: &WireQuestion, edns: EdnsForm) -> Vec<u8> {
     let mut query = Vec::new();
     let wishes = question.wishes();
     let ask = Ask {
         id,
         question: question.bytes(),
-        edns: with_edns.then(|| Edns::ours(wishes.dnssec_ok)),
+        edns: (edns != EdnsForm::None).then(|| Edns::ours(wishes.dnssec_ok)),
+        is_padded: edns == EdnsForm::Padded,
         // Whether it checked signatures is for whoever asks later to know, too.
         authentic_data: true,
         checking_disabled: wishes.checking_disabled,
@@ -230,7 +252,7 @@ mod tests {
         );
         assert_eq!(
             check(
-                &query(7, &asked("a.test", RecordType::A), true),
+                &query(7, &asked("a.test", RecordType::A), EdnsForm::Plain),
                 7,
                 "a.test",
                 RecordType::A

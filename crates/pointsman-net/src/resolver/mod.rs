@@ -17,6 +17,7 @@ mod message;
 mod names;
 mod question;
 mod questions;
+mod scope;
 mod sockets;
 mod station;
 mod system;

@@ -13,7 +13,7 @@ use pointsman_net::lookup::{
 use pointsman_net::plane::{Plane, PlaneSetup};
 use pointsman_net::record::FlowRecord;
 use pointsman_net::spec::listening::Listening;
-use pointsman_net::spec::{Number, Records, Spec};
+use pointsman_net::spec::{Bootstrap, Number, Records, Spec};
 use pointsman_policy::condition::{AddressOf, Asks, Condition};
 use pointsman_policy::model::udp::Udp;
 use pointsman_policy::model::{DomainOrder, OnUnknown, Origin, OutboundInfo, OutboundKind, Rule};
@@ -272,6 +272,10 @@ pub(crate) fn spec_with(number: u64, allow: &[&str], forwards: Vec<Forward>, ext
         resolvers: Vec::new(),
         server_resolver: Arc::new(Loopback),
         asks: AskSpec::default(),
+        bootstrap: Bootstrap {
+            resolver: Arc::new(Loopback),
+            for_outbounds: false,
+        },
         sniff: SniffLimits::default(),
         guards: Vec::new(),
         dns: None,

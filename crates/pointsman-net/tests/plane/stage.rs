@@ -11,7 +11,7 @@ use pointsman_net::lookup::{
 };
 use pointsman_net::plane::{Plane, PlaneSetup};
 use pointsman_net::record::FlowRecord;
-use pointsman_net::spec::{Number, Records, Spec};
+use pointsman_net::spec::{Bootstrap, Number, Records, Spec};
 use pointsman_policy::condition::{Condition, DomainTest};
 use pointsman_policy::fact::InboundKind;
 use pointsman_policy::model::udp::Udp;
@@ -181,6 +181,10 @@ impl Script {
             outbounds: self.outbounds.clone(),
             inbounds: self.inbounds.clone(),
             resolvers: Vec::new(),
+            bootstrap: Bootstrap {
+                resolver: Arc::new(Loopback),
+                for_outbounds: false,
+            },
             server_resolver: Arc::new(Loopback),
             asks: AskSpec::default(),
             sniff: self.sniff,

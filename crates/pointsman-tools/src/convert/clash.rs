@@ -93,6 +93,7 @@ pub(super) fn convert(root: &Node, problems: &mut Problems) -> Draft {
         names_by: None,
         direct: "DIRECT".to_owned(),
         used: Vec::new(),
+        has_no_bootstrap: false,
         astray: Vec::new(),
         unfolded: 0,
         unfolded_bytes: 0,
@@ -127,6 +128,8 @@ struct Clash<'a> {
     direct: String,
     /// Keys of `dns` whose servers are asked in the stead of others.
     used: Vec<&'static str>,
+    /// Whether nobody can be carried over who knows the names of name servers, which was told.
+    has_no_bootstrap: bool,
     /// What sent names to name servers of their own, and does not here.
     astray: Vec<String>,
     /// How many rules the lists of `sub-rules` had so far, each as often as it is named.

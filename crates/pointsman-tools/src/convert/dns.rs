@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Report;
 use super::emit::{Map, list, quoted, text};
-use pointsman_config::setup::{Families, NameServer, Place, ResolverId, ResolverSpec, Setup};
+use pointsman_config::setup::{
+    Authorities, Encrypted, Families, NameServer, Place, ResolverId, ResolverSpec, Setup,
+};
 
 mod server;
 
@@ -87,6 +89,19 @@ pub(super) fn section(
     if !upstreams.is_empty() {
         section.raw("upstreams", upstreams.flow());
     }
+    let bootstrap = &setup.bootstrap.what.servers;
+    if setup.bootstrap.for_outbounds || is_looked_up(setup) && *bootstrap != [NameServer::System] {
+        section.raw("bootstrap", servers(bootstrap, names, "bootstrap", report));
+        let mut outbounds = setup.outbounds.iter();
+        let by_name = outbounds.any(|it| {
+            let upstream = it.kind.upstream();
+            upstream.is_some_and(|upstream| upstream.server.host.name().is_some())
+        });
+        if by_name && !setup.bootstrap.for_outbounds {
+            let what = "names of outbounds' servers are asked of `dns.bootstrap`, too";
+            report.lost("", what);
+        }
+    }
     section.text(
         "resolver",
         &setup
@@ -119,6 +134,19 @@ pub(super) fn section(
     section
 }
 
+/// Whether a name server has to be found by its name.
+fn is_looked_up(setup: &Setup) -> bool {
+    let by_domain = setup.resolvers.iter().flat_map(|it| &it.by_domain);
+    let own = by_domain.flat_map(|(.., servers)| servers);
+    let all = setup.resolvers.iter().flat_map(|it| &it.servers);
+    all.chain(own).any(|server| match server {
+        NameServer::Https(at) | NameServer::Tls(at) => at.name_to_look_up().is_some(),
+        NameServer::NotYet(_) | NameServer::System | NameServer::Tcp(_) | NameServer::Udp(_) => {
+            false
+        }
+    })
+}
+
 fn servers(servers: &[NameServer], names: &[String], own: &str, report: &mut Report) -> String {
     let mut items = Vec::new();
     for server in servers {
@@ -127,16 +155,59 @@ fn servers(servers: &[NameServer], names: &[String], own: &str, report: &mut Rep
                 let what =
                     format!("{why}: in `{own}` a name server that gives no answer replaces it");
                 report.note("", what);
-                items.push(quoted("https://not-built-yet"));
+                items.push(quoted("https://not-built-yet.invalid"));
+            }
+            NameServer::Https(at) => {
+                let address = format!("https://{}{}", at.server, at.path);
+                items.push(encrypted(&address, at, names, report));
             }
             NameServer::System => items.push(text("system")),
             NameServer::Tcp(place) => items.push(upstream("tcp", place, names)),
+            NameServer::Tls(at) => {
+                let address = format!("tls://{}", at.server);
+                items.push(encrypted(&address, at, names, report));
+            }
             NameServer::Udp(place) => items.push(upstream("udp", place, names)),
         }
     }
     match items.as_slice() {
         [one] => one.clone(),
         _ => list(items),
+    }
+}
+
+fn encrypted(address: &str, at: &Encrypted, names: &[String], report: &mut Report) -> String {
+    let Encrypted {
+        server,
+        addresses,
+        name,
+        authorities,
+        path: _,
+        via,
+    } = at;
+    let mut map = Map::default();
+    map.raw("address", quoted(address));
+    if !addresses.is_empty() {
+        let addresses = addresses.iter().map(|it| quoted(&it.to_string()));
+        map.raw("addresses", list(addresses));
+    }
+    if *name != server.host {
+        let mut tls = Map::default();
+        tls.text("name", &name.to_string());
+        map.map("tls", &tls);
+    }
+    if *authorities != Authorities::System {
+        report.lost(
+            "",
+            format!("the authorities of `{address}` are not written"),
+        );
+    }
+    if let Some(name) = via.and_then(|id| names.get(id.0 as usize)) {
+        map.text("via", name);
+    }
+    match map.len() {
+        1 => quoted(address),
+        _ => map.flow(),
     }
 }
 

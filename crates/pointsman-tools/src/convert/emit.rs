@@ -75,6 +75,18 @@ impl Map {
         self.raw(key, quoted(value))
     }
 
+    /// The value of a key, as it is written.
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        let mut pairs = self.pairs.iter();
+        let found = pairs.find(|(known, _)| known == key);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// How many keys it has.
+    pub(super) fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
     /// Whether it has a key.
     pub(super) fn has(&self, key: &str) -> bool {
         self.pairs.iter().any(|(known, _)| known == key)

@@ -199,8 +199,7 @@ fn looks_up_here(setup: &Setup, id: PolicyId) -> bool {
         };
         let hidden = |server: &NameServer| match server {
             NameServer::NotYet(_) => true,
-            NameServer::System => false,
-            NameServer::Tcp(place) | NameServer::Udp(place) => place.via.is_some(),
+            other => other.via().is_some(),
         };
         !resolver.servers.iter().all(hidden)
     })

@@ -8,7 +8,7 @@ use pointsman_policy::{OutboundId, Policy};
 
 use pointsman_config::places::Places;
 use pointsman_config::problem::{Problems, Source};
-use pointsman_config::setup::{Carrier, Dialect, Kind, NameServer, Setup, Uplink};
+use pointsman_config::setup::{Carrier, Dialect, Kind, Setup, Uplink};
 
 /// Notes what is defined and never used.
 pub(super) fn look(setup: &Setup, places: &mut Places<'_>, problems: &mut Problems) {
@@ -123,10 +123,7 @@ fn outbounds(setup: &Setup, mut seen: Seen, problems: &mut Problems) {
             .iter()
             .flat_map(|(_, _, servers)| servers);
         for server in resolver.servers.iter().chain(by_domain) {
-            match server {
-                NameServer::NotYet(_) | NameServer::System => {}
-                NameServer::Tcp(place) | NameServer::Udp(place) => used.extend(&place.via),
-            }
+            used.extend(server.via());
         }
     }
     used.extend(setup.sources.iter().filter_map(|list| list.via));

@@ -52,6 +52,21 @@ impl Cached {
         })
     }
 
+    /// The same, so many seconds later.
+    #[must_use]
+    pub fn older(mut self, seconds: u32) -> Self {
+        let (message, places) = self.bytes.split_at_mut(usize::from(self.message_end));
+        for place in places.chunks_exact(2) {
+            let at = usize::from(u16_at(place, 0).unwrap_or(0));
+            let ttl = message.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>);
+            if let Some(ttl) = ttl {
+                let left = u32::from_be_bytes(*ttl).saturating_sub(seconds);
+                *ttl = left.to_be_bytes();
+            }
+        }
+        self
+    }
+
     /// What it takes in memory, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {

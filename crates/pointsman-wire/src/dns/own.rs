@@ -236,15 +236,21 @@ pub struct Ask<'a> {
     pub question: &'a [u8],
     /// With EDNS, or as servers that do not know it want it.
     pub edns: Option<Edns>,
+    /// Whether it is filled up, with EDNS, to a multiple of 128 bytes (RFC 7830).
+    pub is_padded: bool,
     /// Whether the server shall say if it checked the answer's signatures (RFC 6840 §5.7).
     pub authentic_data: bool,
     /// Whether the server shall answer what it found to be forged, too.
     pub checking_disabled: bool,
 }
 
+/// Lengths of padded queries are multiples of that, in bytes (RFC 8467 §4.1).
+const BLOCK: usize = 128;
+
 impl Ask<'_> {
     /// Appends the query.
     pub fn write(&self, out: &mut Vec<u8>) {
+        let begin = out.len();
         let mut flags = flag::RECURSION_DESIRED;
         for (wanted, bit) in [
             (self.authentic_data, flag::AUTHENTIC_DATA),
@@ -258,6 +264,24 @@ impl Ask<'_> {
         out.extend_from_slice(self.question);
         if let Some(edns) = self.edns {
             extend_opt(edns, code::NO_ERROR, None, 0, out);
+            if self.is_padded {
+                pad(begin, out);
+            }
         }
     }
+}
+
+/// Fills the message that begins at `begin`, and ends with an OPT record without options, up to a multiple of [`BLOCK`].
+fn pad(begin: usize, out: &mut Vec<u8>) {
+    const PADDING: [u8; 2] = [0, 12];
+    /// Number and length.
+    const OPTION: usize = 4;
+    let bare = out.len() - begin + OPTION;
+    let fill = bare.next_multiple_of(BLOCK) - bare;
+    let number = |count: usize| u16::try_from(count).unwrap_or(0).to_be_bytes();
+    let at = out.len() - 2;
+    put(out, at, &number(OPTION + fill));
+    out.extend(PADDING);
+    out.extend(number(fill));
+    out.resize(out.len() + fill, 0);
 }

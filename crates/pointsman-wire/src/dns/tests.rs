@@ -48,6 +48,7 @@ fn asked(text: &str, kind: u16, edns: Option<Edns>, wishes: [bool; 2]) -> Vec<u8
         id: 7,
         question: &question(text, kind),
         edns,
+        is_padded: false,
         authentic_data,
         checking_disabled,
     };

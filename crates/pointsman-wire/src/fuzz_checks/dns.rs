@@ -70,6 +70,7 @@ fn check_query(bytes: &[u8]) {
                 id: 1,
                 question: query.question(),
                 edns: query.edns(),
+                is_padded: bytes.len().is_multiple_of(2),
                 authentic_data: true,
                 checking_disabled: query.checking_disabled(),
             };
@@ -117,6 +118,7 @@ fn check_response(bytes: &[u8]) {
         id: 1,
         question: response.question(),
         edns: Some(Edns::ours(true)),
+        is_padded: false,
         authentic_data: false,
         checking_disabled: false,
     };

@@ -18,6 +18,7 @@ mod nameserver;
 mod namespace;
 mod origin;
 mod state;
+mod tls_server;
 mod upstream;
 mod watching;
 
@@ -30,6 +31,7 @@ mod datagrams;
 mod dialects;
 mod dns;
 mod dns_answers;
+mod encrypted;
 mod forwards;
 mod full;
 mod games;

@@ -1,17 +1,47 @@
 //! `dns`: name servers, fixed hosts, servers for some domains.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use pointsman_policy::Domain;
 
 use super::comma_parts;
 use crate::problem::{Problems, Span};
-use crate::setup::{Families, NameServer, Place, ResolverSpec, Written};
+use crate::setup::{Bootstrap, Encrypted, Families, NameServer, Place, ResolverSpec, Written};
 use crate::value;
 use crate::yaml::{KeyStyle, Node};
 
-/// Reads the section; `None` where it says nothing. Names that it gives no server for are the system's to find.
-pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Written<ResolverSpec>> {
+/// What the section says.
+#[derive(Default)]
+pub(super) struct Dns {
+    /// `None` where it says nothing.
+    pub(super) resolver: Option<Written<ResolverSpec>>,
+    pub(super) bootstrap: Bootstrap,
+}
+
+/// Reads the section. Names that it gives no server for are the system's to find.
+pub(super) fn read(node: &Node, problems: &mut Problems) -> Dns {
+    let mut own = Vec::new();
+    let resolver = resolver(node, &mut own, problems);
+    let mut bootstrap = Bootstrap::default();
+    if !own.is_empty() {
+        bootstrap.what.servers = own;
+    }
+    if let Some(resolver) = &resolver {
+        bootstrap.what.hosts.clone_from(&resolver.what.hosts);
+        bootstrap.what.families = resolver.what.families;
+    }
+    Dns {
+        resolver,
+        bootstrap,
+    }
+}
+
+fn resolver(
+    node: &Node,
+    own: &mut Vec<NameServer>,
+    problems: &mut Problems,
+) -> Option<Written<ResolverSpec>> {
     let mut keys = node.keys("`dns`", KeyStyle::KebabIsSnake, problems);
     let preference = keys.take("preference");
     let bootstrap = keys.take("bootstrap");
@@ -23,7 +53,8 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Written<Resol
 
     for item in bootstrap.map_or(&[][..], |node| node.list("`bootstrap`", problems)) {
         if let Some(text) = item.text("a bootstrap server", problems) {
-            server_address(text, &item.span, problems);
+            let place = server_address(text, &item.span, problems);
+            own.extend(place.map(NameServer::Udp));
         }
     }
     let mut resolver = ResolverSpec {
@@ -138,16 +169,25 @@ fn name_server(node: &Node, problems: &mut Problems) -> Option<NameServer> {
     match kind.to_ascii_lowercase().as_str() {
         "udp" => server_address(value, &node.span, problems).map(NameServer::Udp),
         "tcp" => server_address(value, &node.span, problems).map(NameServer::Tcp),
-        "dot" | "doh" | "dhcp" => later(problems),
+        "dhcp" => later(problems),
+        "dot" => encrypted(&format!("tls://{value}"), node, problems),
+        "doh" => encrypted(&format!("https://{value}"), node, problems),
         "dot-preset" | "doh-preset" => {
-            let known = ["cloudflare", "cf", "quad9", "google"];
-            if known.contains(&value) {
-                return later(problems);
-            }
-            let message = format!("there is no preset `{value}`");
-            problems.error("invalid-value", &node.span, message).hint =
-                Some(format!("there are: {}", known.join(", ")));
-            None
+            let preset = PRESETS.iter().find(|(word, ..)| *word == value);
+            let Some((_, host, addresses)) = preset else {
+                let known: Vec<&str> = PRESETS.iter().map(|(word, ..)| *word).collect();
+                let message = format!("there is no preset `{value}`");
+                problems.error("invalid-value", &node.span, message).hint =
+                    Some(format!("there are: {}", known.join(", ")));
+                return None;
+            };
+            let scheme = if kind.eq_ignore_ascii_case("dot-preset") {
+                "tls"
+            } else {
+                "https"
+            };
+            let server = encrypted(&format!("{scheme}://{host}"), node, problems)?;
+            Some(with_addresses(server, addresses))
         }
         other => {
             let message = format!("there is no kind `{other}` of name servers");
@@ -155,6 +195,46 @@ fn name_server(node: &Node, problems: &mut Problems) -> Option<NameServer> {
                 Some("there are: udp, tcp, dot, doh, dot-preset, doh-preset, dhcp".into());
             None
         }
+    }
+}
+
+/// Servers that are known by a word: name, and where they are.
+const PRESETS: [(&str, &str, [IpAddr; 2]); 4] = [
+    ("cloudflare", "cloudflare-dns.com", CLOUDFLARE),
+    ("cf", "cloudflare-dns.com", CLOUDFLARE),
+    (
+        "quad9",
+        "dns.quad9.net",
+        [v4([9, 9, 9, 9]), v4([149, 112, 112, 112])],
+    ),
+    ("google", "dns.google", [v4([8, 8, 8, 8]), v4([8, 8, 4, 4])]),
+];
+const CLOUDFLARE: [IpAddr; 2] = [v4([1, 1, 1, 1]), v4([1, 0, 0, 1])];
+
+const fn v4([a, b, c, d]: [u8; 4]) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
+fn encrypted(url: &str, node: &Node, problems: &mut Problems) -> Option<NameServer> {
+    value::or_problem(
+        value::parse_name_server(url),
+        node,
+        "a name server",
+        problems,
+    )
+}
+
+fn with_addresses(server: NameServer, addresses: &[IpAddr]) -> NameServer {
+    let at = |at: Arc<Encrypted>| {
+        Arc::new(Encrypted {
+            addresses: addresses.to_vec(),
+            ..Arc::unwrap_or_clone(at)
+        })
+    };
+    match server {
+        NameServer::Https(it) => NameServer::Https(at(it)),
+        NameServer::Tls(it) => NameServer::Tls(at(it)),
+        other => other,
     }
 }
 

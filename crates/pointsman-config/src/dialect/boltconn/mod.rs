@@ -105,7 +105,11 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         body.extend(steps);
     }
 
-    let resolver = dns.and_then(|node| dns::read(node, problems));
+    let dns = dns.map(|node| dns::read(node, problems));
+    let dns::Dns {
+        resolver,
+        bootstrap,
+    } = dns.unwrap_or_default();
     let server_resolver = resolver.is_some().then_some(ResolverId(0));
     let inbounds = inbounds::read(
         &inbounds::Sections {
@@ -144,6 +148,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         resolvers: resolver.into_iter().collect(),
         server_resolver,
         asks: AskSpec::default(),
+        bootstrap,
         dns: None,
         log: Log::default(),
         access_log: None,

@@ -375,7 +375,7 @@ fn name_servers_are_as_written() {
     let shown = format!("{:?}", resolver.servers);
     assert_eq!(
         shown,
-        "[Udp(Place { address: 8.8.8.8:53, interface: None, via: None }), Tcp(Place { address: [::1]:5353, interface: None, via: None }), NotYet(\"the name server `doh, dns.test` is not built yet\")]"
+        "[Udp(Place { address: 8.8.8.8:53, interface: None, via: None }), Tcp(Place { address: [::1]:5353, interface: None, via: None }), Https(Encrypted { server: Server { host: Name(Domain(dns.test)), port: 443 }, addresses: [], name: Name(Domain(dns.test)), authorities: System, path: \"/dns-query\", via: None })]"
     );
     let hosts = format!("{:?}", resolver.hosts);
     assert_eq!(

@@ -116,9 +116,8 @@ fn is_by(at: usize, via: Option<OutboundId>, dns: &Dns<'_>) -> bool {
     let servers = dns.resolvers.get(at).map(|it| &it.servers);
     servers.is_some_and(|servers| {
         let is = |server: &NameServer| match server {
-            NameServer::Tcp(place) | NameServer::Udp(place) => place.via == via,
-            NameServer::System => via.is_none(),
             NameServer::NotYet(_) => false,
+            other => other.via() == via,
         };
         !servers.is_empty() && servers.iter().all(is)
     })

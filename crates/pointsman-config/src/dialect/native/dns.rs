@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use pointsman_policy::{Domain, OutboundId};
+use pointsman_policy::Domain;
 
+use super::upstreams::{self, Surroundings};
 use super::{FAMILIES, given, named};
-use crate::outbounds::Outbounds;
 use crate::problem::{Problems, nearest};
-use crate::setup::{Carrier, Kind, NameServer, Place, ResolverId, ResolverSpec, Uplink, Written};
-use crate::value::{self, parse_name_server, parse_place};
+use crate::setup::{Bootstrap, NameServer, ResolverId, ResolverSpec, Written};
+use crate::value;
 use crate::yaml::{KeyStyle, Node, Value};
 
 /// The name of the system's own configuration as a resolver.
@@ -25,7 +25,7 @@ const RESERVED: [&str; 9] = [
 ];
 
 /// Keys that are understood and not built.
-const LATER: [&str; 5] = ["bootstrap", "cache", "fake_ip", "log", "strip_ech"];
+const LATER: [&str; 4] = ["cache", "fake_ip", "log", "strip_ech"];
 
 /// What was read.
 #[derive(Default)]
@@ -36,6 +36,10 @@ pub(super) struct Dns<'a> {
     pub(super) server_resolver: Option<ResolverId>,
     /// Whether the configuration names it.
     pub(super) names_resolver: bool,
+    /// Who knows the upstreams' own names.
+    pub(super) bootstrap: Bootstrap,
+    /// ... where they are written.
+    pub(super) bootstrap_place: Option<&'a Node>,
     /// The upstreams as they are named, in the order written, `system` last.
     pub(super) names: Vec<String>,
     /// What each of them is given in all, where it says so.
@@ -78,7 +82,7 @@ impl Dns<'_> {
 /// Reads the section.
 pub(super) fn read<'a>(
     node: Option<&'a Node>,
-    outbounds: &Outbounds,
+    around: &mut Surroundings<'_>,
     problems: &mut Problems,
 ) -> Dns<'a> {
     let mut dns = Dns::default();
@@ -96,6 +100,7 @@ pub(super) fn read<'a>(
         domains: None,
     };
     let upstreams = keys.take("upstreams");
+    let bootstrap = given(&mut keys, "bootstrap");
     let chosen = given(&mut keys, "resolver");
     let hosts = given(&mut keys, "hosts");
     let domains = given(&mut keys, "domains");
@@ -135,8 +140,9 @@ pub(super) fn read<'a>(
             problems.error("missing-key", &node.span, message);
         }
         let servers = servers.iter();
-        let servers = servers.filter_map(|node| upstream(node, outbounds, &mut timeout, problems));
-        let servers = servers.collect();
+        let servers = servers
+            .filter_map(|node| upstreams::upstream(node, around, &mut timeout, problems))
+            .collect();
         let id = ResolverId(dns.resolvers.len());
         dns.by_name.insert(name.to_owned(), id);
         dns.names.push(name.to_owned());
@@ -151,6 +157,19 @@ pub(super) fn read<'a>(
     let hosts = hosts
         .map(|node| read_hosts(node, problems))
         .unwrap_or_default();
+    dns.bootstrap_place = bootstrap;
+    dns.bootstrap = Bootstrap {
+        what: ResolverSpec {
+            servers: match bootstrap {
+                Some(node) => upstreams::bootstrap(node, problems),
+                None => vec![NameServer::System],
+            },
+            hosts: hosts.clone(),
+            families,
+            ..ResolverSpec::default()
+        },
+        for_outbounds: bootstrap.is_some(),
+    };
     dns.server.domains = domains;
     let domains = domains
         .map(|node| read_domains(node, &dns, problems))
@@ -166,102 +185,6 @@ pub(super) fn read<'a>(
         None => Some(ResolverId(0)),
     };
     dns
-}
-
-/// `udp://1.1.1.1`, `system`, or `{ address: ..., via: OUTBOUND }`.
-fn upstream(
-    node: &Node,
-    outbounds: &Outbounds,
-    timeout: &mut Option<Duration>,
-    problems: &mut Problems,
-) -> Option<NameServer> {
-    let (address, way) = if matches!(node.value, Value::Map(_)) {
-        let mut keys = node.keys("an upstream", KeyStyle::Exact, problems);
-        let address = keys.require("address", problems);
-        let via = given(&mut keys, "via");
-        keys.not_yet(&["addresses", "client_subnet", "tls"], problems);
-        let own = given(&mut keys, "timeout");
-        let own = own.and_then(|node| value::duration(node, "`timeout`", problems));
-        *timeout = own.or(*timeout);
-        keys.finish(problems);
-        let way = via.and_then(|node| {
-            let name = value::name(node, "`via`", problems)?;
-            outbounds.resolve(name, &node.span, problems)
-        });
-        (address?, via.map(|node| (node, way)))
-    } else {
-        (node, None)
-    };
-    let text = address.text("an upstream", problems)?;
-    let parsed = parse_name_server(text);
-    let bare = parsed.is_err() && parse_place(text).is_ok();
-    let Some(server) = value::or_problem(parsed, address, "an upstream", problems) else {
-        if let (true, Some(problem)) = (bare, problems.last_mut()) {
-            problem.hint = Some(format!("write `udp://{text}`"));
-        }
-        return None;
-    };
-    Some(match server {
-        NameServer::NotYet(_) if is_no_host(text) => {
-            let message = format!("`{text}` is no name server: look-ups through it fail");
-            problems.note("no-name-server", &address.span, message);
-            NameServer::NotYet(format!("`{text}` is no name server"))
-        }
-        NameServer::NotYet(why) => {
-            let message = format!("{why}; look-ups through it fail");
-            problems.not_yet(&address.span, message);
-            NameServer::NotYet(format!("{why} is not built yet"))
-        }
-        NameServer::System => {
-            if let Some((via, _)) = way {
-                let message = "`system` is asked as the system is configured, by no other way";
-                problems.error("invalid-value", &via.span, message);
-            }
-            NameServer::System
-        }
-        NameServer::Tcp(place) => NameServer::Tcp(by_way(place, address, way, outbounds, problems)),
-        NameServer::Udp(place) => NameServer::Udp(by_way(place, address, way, outbounds, problems)),
-    })
-}
-
-/// Whether a URL leads nowhere by design, as those do that stand for what could not be converted: no host has a name
-/// below `invalid` (RFC 6761, 6.4).
-fn is_no_host(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = rest.split(['/', ':', '?']).next().unwrap_or(rest);
-    let last = host.trim_end_matches('.').rsplit('.').next();
-    last.is_some_and(|last| last.eq_ignore_ascii_case("invalid"))
-}
-
-/// A server with the way to it, where it can be reached by it.
-fn by_way(
-    mut place: Place,
-    address: &Node,
-    way: Option<(&Node, Option<OutboundId>)>,
-    outbounds: &Outbounds,
-    problems: &mut Problems,
-) -> Place {
-    if let Some((via, way)) = way {
-        if place.interface.is_some() {
-            let message = "a link-local server is reached by its interface, by no other way";
-            problems.error("invalid-value", &via.span, message);
-        }
-        place.via = way;
-        let kind = way.and_then(|way| outbounds.kind(way));
-        if let Some(Kind::Carry(Carrier::Direct(Uplink {
-            interface: None, ..
-        }))) = kind
-        {
-            // As without a way: nothing says which link it is on.
-            let from_here = Place {
-                via: None,
-                ..place.clone()
-            };
-            value::require_interface(&from_here, &address.span, problems);
-        }
-    }
-    value::require_interface(&place, &address.span, problems);
-    place
 }
 
 /// A name with or without a leading dot (it and all below), and one address or several.

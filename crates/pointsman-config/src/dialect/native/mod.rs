@@ -28,6 +28,7 @@ mod schema;
 mod tests;
 mod timeouts;
 mod udp;
+mod upstreams;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -155,7 +156,12 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
     let mut table = outbounds::builtins(written.has_rules());
     outbounds::read(parts.outbounds, &mut table, input, &mut files, problems);
     let sources = list_files::sources(fetched, &table, problems);
-    let dns = dns::read(parts.dns, &table, problems);
+    let mut around = upstreams::Surroundings {
+        outbounds: &table,
+        input,
+        files: &mut files,
+    };
+    let dns = dns::read(parts.dns, &mut around, problems);
     let mut forwards = forwards::read(parts.forwards, &mut table, input, problems);
     let mut policies = written.lower(&table, &rule_sets, &databases, problems);
     let context = following::Context {
@@ -213,6 +219,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         resolvers: dns.resolvers,
         server_resolver: dns.server_resolver,
         asks,
+        bootstrap: dns.bootstrap,
         dns: server,
         log: general.log,
         access_log: general.access_log,

@@ -57,23 +57,30 @@ fn lacking(condition: &Condition) -> Option<&'static str> {
 
 /// Tells upstreams whose server is this DNS server: each question would be the next one.
 pub(super) fn circles(dns: &Dns<'_>, doors: &[Written<DoorSpec>], problems: &mut Problems) {
+    let own = |server: &NameServer| {
+        let (NameServer::Tcp(at) | NameServer::Udp(at)) = server else {
+            return None;
+        };
+        let mut doors = doors.iter().filter(|_| at.via.is_none());
+        let door = doors.find(|door| listens(door, at.address))?;
+        Some(format!(
+            "`{}` listens on {}: it would ask itself",
+            door.name, at.address
+        ))
+    };
     for resolver in &dns.resolvers {
-        for server in &resolver.servers {
-            let (NameServer::Tcp(at) | NameServer::Udp(at)) = server else {
-                continue;
-            };
-            let is_it = |door: &&Written<DoorSpec>| listens(door, at.address);
-            let door = doors.iter().find(is_it).filter(|_| at.via.is_none());
-            if let (Some(door), Some(span)) = (door, &resolver.span) {
-                let message = format!(
-                    "`{}` listens on {}: it would ask itself",
-                    door.name, at.address
-                );
+        for message in resolver.servers.iter().filter_map(own) {
+            if let Some(span) = &resolver.span {
                 problems.warning("dns-loop", span, message).hint = Some(
                     "resolvers of inbounds may ask it; as an upstream of its own it fails every query".into(),
                 );
             }
         }
+    }
+    let mut bootstrap = dns.bootstrap.what.servers.iter();
+    if let (Some(message), Some(place)) = (bootstrap.find_map(own), dns.bootstrap_place) {
+        problems.error("dns-loop", &place.span, message).hint =
+            Some("name a server that is asked first by its address".into());
     }
 }
 

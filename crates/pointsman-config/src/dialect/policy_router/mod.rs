@@ -25,8 +25,8 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{
-    AskSpec, DataFiles, DatagramLimits, Dialect, History, Inbound, Log, PolicyId, Refusal, Setup,
-    SniffLimits, Timeouts,
+    AskSpec, Bootstrap, DataFiles, DatagramLimits, Dialect, History, Inbound, Log, PolicyId,
+    Refusal, Setup, SniffLimits, Timeouts,
 };
 use crate::yaml::{KeyStyle, Node, Style, Value};
 
@@ -242,6 +242,7 @@ impl Reader {
             resolvers: Vec::new(),
             server_resolver: None,
             asks: AskSpec::default(),
+            bootstrap: Bootstrap::default(),
             dns: None,
             log: Log::default(),
             access_log: None,

@@ -29,8 +29,9 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
-    AskSpec, DataFiles, DatagramLimits, Dialect, Families, History, Inbound, Kind, Log, NameServer,
-    Place, PolicyId, Refusal, ResolverId, ResolverSpec, Setup, SniffLimits, Timeouts, Written,
+    AskSpec, Bootstrap, DataFiles, DatagramLimits, Dialect, Families, History, Inbound, Kind, Log,
+    NameServer, Place, PolicyId, Refusal, ResolverId, ResolverSpec, Setup, SniffLimits, Timeouts,
+    Written,
 };
 use crate::tree::{self, Ast, Expansion, Lists, LowerContext, Name};
 use crate::value;
@@ -133,6 +134,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         resolvers,
         server_resolver: None,
         asks: AskSpec::default(),
+        bootstrap: Bootstrap::default(),
         dns,
         log: Log::default(),
         access_log: None,

@@ -95,8 +95,8 @@ const NAMES: [&str; 10] = [
 ];
 
 /// Keys whose values are harmless.
-const OPEN: &str = " access_log action address address_resolver alias allow allow_lan alterid any application \
-    application_protocols asn asn_db attempts authorized_sources auto auto_detect_interface backoff balance behavior \
+const OPEN: &str = " access_log action address address_resolver addresses alias allow allow_lan alterid any application \
+    application_protocols asn asn_db attempts authorities authorized_sources auto auto_detect_interface backoff balance behavior \
     bind bind_address bind_interface blackhole body bootstrap both cache cache_algorithm cache_capacity chains cipher \
     clash_mode client client_fingerprint client_subnet code connect_attempts connect_timeout connection_lifetime \
     connection_limit connection_load_balancer connection_log control country default default_domain_resolver \

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::framed::Framed;
+use super::https::Https;
 use super::{Errand, Line};
 use crate::resolver::message::Said;
 
@@ -24,6 +25,8 @@ pub(super) struct Connection {
 pub(super) enum Speaks {
     /// Messages, each behind its length.
     Framed(Framed),
+    /// HTTP.
+    Https(Https),
 }
 
 /// How a connection is used.
@@ -92,6 +95,7 @@ impl Connection {
     pub(super) fn is_closed(&self) -> bool {
         match &self.speaks {
             Speaks::Framed(framed) => framed.is_closed(),
+            Speaks::Https(https) => https.is_closed(),
         }
     }
 }
@@ -166,6 +170,7 @@ impl Turn {
     pub(super) async fn ask(&self, errand: &Errand<'_>) -> Result<Said, Lost> {
         let asked = match &self.connection.speaks {
             Speaks::Framed(framed) => framed.ask(errand.query, errand.question).await,
+            Speaks::Https(https) => https.ask(errand.query, errand.question).await,
         };
         let usage = &self.connection.usage;
         match asked {

@@ -1,21 +1,24 @@
 //! How connections of a line are made, and when they end.
 
-use std::pin::{Pin, pin};
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use pointsman_spec::resolver::NameServer;
+use pointsman_policy::Host;
+use pointsman_spec::resolver::{Encrypted, NameServer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::client::TlsStream;
 
 use super::connection::{Connection, Speaks, Usage};
 use super::framed::{self, Framed};
+use super::https::{self, Driver, Https};
 use super::{Errand, Line, TROUBLE_FOR};
 use crate::lookup::Transport;
-use crate::resolver::exchange::scoped;
-
-/// What moves the bytes of a connection; it ends with it.
-pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+use crate::resolver::scope::scoped;
+use crate::stream::Stream;
+use crate::tls::client::Client;
 
 /// How long a connection may take to say that it ends.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -77,8 +80,21 @@ impl Line {
                         Some(via) if leads_away(via) => place.address,
                         Some(_) | None => scoped(place).map_err(|error| error.to_string())?,
                     };
-                    let stream = transport.stream(place.via, address, limit).await?;
+                    let stream = transport.stream(place.via, &[address], limit).await?;
                     Ok(framed(stream))
+                }
+                NameServer::Tls(at) => {
+                    let stream = connect(at, transport, limit).await?;
+                    Ok(framed(self.within_tls(stream, at, &[]).await?))
+                }
+                NameServer::Https(at) => {
+                    let stream = connect(at, transport, limit).await?;
+                    let stream = self.within_tls(stream, at, https::PROTOCOLS).await?;
+                    let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+                    let tasks = transport.connections();
+                    let made = Https::new(stream, at, protocol.as_deref(), tasks).await;
+                    let (https, width, driver) = made?;
+                    Ok((Connection::new(Speaks::Https(https), width), driver))
                 }
             }
         };
@@ -87,12 +103,49 @@ impl Line {
             Err(_elapsed) => Err(format!("no connection within {limit:.1?}")),
         }
     }
+
+    /// The stream, once the server has proved who it is.
+    async fn within_tls(
+        &self,
+        stream: Stream,
+        at: &Encrypted,
+        protocols: &'static [&'static [u8]],
+    ) -> Result<TlsStream<Stream>, String> {
+        let known = self.state().tls.clone();
+        let client = match known {
+            Some(known) => known,
+            None => Client::new(at.authorities.clone(), protocols).await?,
+        };
+        let connected = client.connect(stream, &at.name).await;
+        // Where it is not believed the system's authorities may be others by now: they are read again.
+        self.state().tls = connected.is_ok().then_some(client);
+        connected
+    }
 }
 
 fn framed(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> (Connection, Driver) {
     let (framed, driver) = Framed::new(stream);
     let connection = Connection::new(Speaks::Framed(framed), framed::MOST);
     (connection, Box::pin(driver))
+}
+
+/// A stream to where the server is.
+async fn connect(
+    at: &Encrypted,
+    transport: &dyn Transport,
+    limit: Duration,
+) -> Result<Stream, String> {
+    let addresses = match (&*at.addresses, &at.server.host) {
+        ([], Host::Address(address)) => vec![*address],
+        ([], Host::Name(name)) => {
+            let found = transport.bootstrap(name).await;
+            found.map_err(|why| format!("bootstrap: {why}"))?.list
+        }
+        (addresses, _) => addresses.to_vec(),
+    };
+    let with_port = |address| SocketAddr::new(address, at.server.port);
+    let addresses: Vec<SocketAddr> = addresses.into_iter().map(with_port).collect();
+    transport.stream(at.via, &addresses, limit).await
 }
 
 impl Drop for Dialing {

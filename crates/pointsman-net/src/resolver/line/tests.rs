@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::dial::Dialer;
-use crate::lookup::{Picks, Question, RecordType, Streaming};
+use crate::lookup::{LookingUp, NotFound, Picks, Question, RecordType, Streaming};
+use crate::resolver::message::EdnsForm;
 use crate::stream::Stream;
 use crate::tasks::Tasks;
 
@@ -30,11 +31,20 @@ impl Transport for Here {
         None
     }
 
-    fn stream(&self, _: Option<OutboundId>, to: SocketAddr, limit: Duration) -> Streaming<'_> {
+    fn stream<'a>(
+        &'a self,
+        _: Option<OutboundId>,
+        to: &'a [SocketAddr],
+        limit: Duration,
+    ) -> Streaming<'a> {
         Box::pin(async move {
-            let stream = self.0.tcp(to, &Uplink::default(), limit).await;
+            let stream = self.0.tcp_any(to, &Uplink::default(), limit).await;
             stream.map(Stream::from).map_err(|error| error.to_string())
         })
+    }
+
+    fn bootstrap<'a>(&'a self, _: &'a Domain) -> LookingUp<'a> {
+        Box::pin(async { Err(NotFound::Failed("no names here".into())) })
     }
 
     fn picks(&self, _: OutboundId) -> Picks {
@@ -122,7 +132,7 @@ impl World {
             let errand = Errand {
                 server: &server,
                 question: &question,
-                query: &crate::resolver::message::query(7, &question, false),
+                query: &crate::resolver::message::query(7, &question, EdnsForm::None),
                 transport: &transport,
                 until: Instant::now() + Duration::from_secs(4),
                 is_within,

@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 
 use super::*;
 use crate::dial::Dialer;
-use crate::lookup::{Behalf, Picks, Resolve, Streaming, Transport};
+use crate::lookup::{Behalf, LookingUp, NotFound, Picks, Resolve, Streaming, Transport};
 use crate::resolver::{Resolver, Station};
 use crate::tasks::Tasks;
 
@@ -35,8 +35,17 @@ impl Transport for From {
         None
     }
 
-    fn stream(&self, _: Option<OutboundId>, _: SocketAddr, _: Duration) -> Streaming<'_> {
+    fn stream<'a>(
+        &'a self,
+        _: Option<OutboundId>,
+        _: &'a [SocketAddr],
+        _: Duration,
+    ) -> Streaming<'a> {
         Box::pin(async { Err("no streams here".to_owned()) })
+    }
+
+    fn bootstrap<'a>(&'a self, _: &'a Domain) -> LookingUp<'a> {
+        Box::pin(async { Err(NotFound::Failed("no names here".into())) })
     }
 
     fn picks(&self, _: OutboundId) -> Picks {

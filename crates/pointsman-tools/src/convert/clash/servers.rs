@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use super::super::dns::address_in;
 use super::super::draft::Section;
 use super::super::emit::{list, quoted, text};
-use super::{Clash, get, place};
+use super::{Clash, get, items, place};
 use pointsman_config::setup::{NameServer, Place};
 use pointsman_config::yaml::{Node, Value};
 
@@ -148,7 +148,11 @@ impl Clash<'_> {
                 let address = native_address(address);
                 let found = pointsman_config::value::parse_name_server(&address).ok()?;
                 let directly = matches!(by, "" | "DIRECT");
-                let plain = directly && !matches!(found, NameServer::NotYet(_));
+                let in_clear = matches!(
+                    found,
+                    NameServer::System | NameServer::Tcp(_) | NameServer::Udp(_)
+                );
+                let plain = directly && in_clear;
                 let by = plain.then(|| self.way_to(&found, None).ok())??;
                 Some((written(&address, by.as_deref()), address))
             };
@@ -192,6 +196,10 @@ impl Clash<'_> {
                 by: by.filter(|by| *by != "DIRECT").map(str::to_owned),
             });
         }
+        let name = match &found {
+            Ok(NameServer::Https(at) | NameServer::Tls(at)) => at.name_to_look_up().cloned(),
+            _ => None,
+        };
         let by = match found.and_then(|server| self.way_to(&server, by)) {
             Ok(by) => by,
             Err(why) => {
@@ -205,7 +213,48 @@ impl Clash<'_> {
             let what = format!("`#{options}` of the name server `{address}` is not carried over");
             self.draft.report.lost(&at, what);
         }
+        if name.is_some() {
+            self.bootstrap(&at);
+        }
         Some(DnsServer::Built(written(&address, by.as_deref())))
+    }
+
+    /// Carries over who knows the names of name servers.
+    fn bootstrap(&mut self, at: &str) {
+        if self.draft.dns.has("bootstrap") || self.has_no_bootstrap {
+            return;
+        }
+        let key = "default-nameserver";
+        let nodes = servers(get(self.root, "dns").and_then(|dns| get(dns, key)));
+        let read = |node: &Node| {
+            let address = native_address(node.scalar()?.split('#').next()?);
+            let found = pointsman_config::value::parse_name_server(&address).ok()?;
+            let is_address = match &found {
+                NameServer::Https(at) | NameServer::Tls(at) => at.name_to_look_up().is_none(),
+                NameServer::NotYet(_) => false,
+                NameServer::System => true,
+                NameServer::Tcp(place) | NameServer::Udp(place) => !place.lacks_interface(),
+            };
+            is_address.then(|| quoted(&address))
+        };
+        let values: Vec<String> = nodes.iter().filter_map(read).collect();
+        if values.is_empty() {
+            self.has_no_bootstrap = true;
+            let what = "the system's servers are asked for the names of name servers: there is no `default-nameserver` that can be carried over";
+            return self.draft.report.lost(at, what);
+        }
+        if !self.used.contains(&key) {
+            self.used.push(key);
+        }
+        self.draft.dns.raw("bootstrap", list(values));
+        let by_name = |proxy: &Node| {
+            let host = get(proxy, "server").and_then(Node::scalar);
+            host.is_some_and(|host| host.parse::<IpAddr>().is_err())
+        };
+        if items(get(self.root, "proxies")).iter().any(by_name) {
+            let what = "names of proxies' servers are asked of `default-nameserver`, too";
+            self.draft.report.lost(at, what);
+        }
     }
 
     /// The outbound that a server is asked by, where it is not the usual way; or why it cannot be asked so.
@@ -215,9 +264,10 @@ impl Clash<'_> {
             // It is asked as the system is configured, there too.
             NameServer::System if matches!(by, None | Some("RULES")) => return Ok(None),
             NameServer::System => return Err("it is asked as the system is configured".into()),
-            NameServer::Tcp(place) | NameServer::Udp(place) => place,
+            NameServer::Tcp(place) | NameServer::Udp(place) => Some(place),
+            NameServer::Https(_) | NameServer::Tls(_) => None,
         };
-        if place.lacks_interface() {
+        if place.is_some_and(Place::lacks_interface) {
             return Err("a link-local address needs an interface, and none is given".into());
         }
         let by = match by {
@@ -235,7 +285,7 @@ impl Clash<'_> {
         };
         match by.as_str() {
             "DIRECT" => Ok(None),
-            _ if place.interface.is_some() => {
+            _ if place.is_some_and(|place| place.interface.is_some()) => {
                 Err("a link-local server can only be reached by its own link".into())
             }
             _ => Ok(Some(by)),

@@ -53,7 +53,15 @@ impl SingBox<'_> {
                 return self.draft.silent(&tag, &place);
             }
         };
-        let known = ["address", "detour", "server", "server_port", "tag", "type"];
+        let known = [
+            "address",
+            "detour",
+            "path",
+            "server",
+            "server_port",
+            "tag",
+            "type",
+        ];
         let quiet = [
             "address_resolver",
             "address_strategy",
@@ -66,6 +74,10 @@ impl SingBox<'_> {
         self.unknown(&part, server, &known, &quiet);
         let value = match pointsman_config::value::parse_name_server(&address(server)) {
             Ok(NameServer::NotYet(kind)) => self.in_stead(&tag, server, &kind, &place),
+            Ok(NameServer::Https(at) | NameServer::Tls(at)) if at.name_to_look_up().is_some() => {
+                self.bootstrap(server, &place);
+                value
+            }
             _ => value,
         };
         self.draft.entry(Section::Upstreams, &tag, value, &place);
@@ -133,23 +145,15 @@ impl SingBox<'_> {
             Ok(NameServer::NotYet(_)) => return Ok(quoted(&address)),
             Ok(NameServer::System) => None,
             Ok(NameServer::Tcp(place) | NameServer::Udp(place)) => Some(place),
+            Ok(NameServer::Https(_) | NameServer::Tls(_)) => {
+                return self.encrypted(server, &address);
+            }
             Err(_) if !kind.is_empty() && !matches!(kind, "udp" | "tcp" | "legacy") => {
                 return Err(format!("its type is `{kind}`"));
             }
             Err(why) => return Err(why.to_string()),
         };
-        // By these it leaves another way, or not this host at all.
-        for key in [
-            "bind_interface",
-            "inet4_bind_address",
-            "inet6_bind_address",
-            "netns",
-            "routing_mark",
-        ] {
-            if !server[key].is_null() {
-                return Err(format!("`{key}` cannot be carried over"));
-            }
-        }
+        leaves_as_usual(server)?;
         if place.as_ref().is_some_and(|place| place.lacks_interface()) {
             return Err("a link-local address needs an interface, and none is given".to_owned());
         }
@@ -163,6 +167,75 @@ impl SingBox<'_> {
                 quoted(&address),
                 text(&via)
             )),
+        }
+    }
+
+    /// One that is asked within TLS.
+    fn encrypted(&self, server: &Value, address: &str) -> Result<String, String> {
+        leaves_as_usual(server)?;
+        let via = self.way_to(server)?;
+        let tls = &server["tls"];
+        if tls["insecure"] == true {
+            return Err("`tls.insecure`: a certificate is always checked".to_owned());
+        }
+        for key in ["certificate", "certificate_path"] {
+            if !tls[key].is_null() {
+                return Err(format!("`tls.{key}` cannot be carried over"));
+            }
+        }
+        let mut map = format!("address: {}", quoted(address));
+        if let Some(name) = text_of(&tls["server_name"]) {
+            map += &format!(", tls: {{ name: {} }}", text(name));
+        } else if via.is_none() {
+            return Ok(quoted(address));
+        }
+        if let Some(via) = via {
+            map += &format!(", via: {}", text(&via));
+        }
+        Ok(format!("{{ {map} }}"))
+    }
+
+    /// Carries over who knows the name of a name server.
+    fn bootstrap(&mut self, server: &Value, place: &str) {
+        let own = ["domain_resolver", "address_resolver"]
+            .into_iter()
+            .find_map(|key| text_of(&server[key]).or_else(|| text_of(&server[key]["server"])))
+            .map(own_tag)
+            .or_else(|| self.server_resolver());
+        let mut servers = items(&self.root["dns"]["servers"]).iter();
+        let known = servers.find(|it| own.is_some() && text_of(&it["tag"]).map(own_tag) == own);
+        let value = known.and_then(|known| {
+            let address = address(known);
+            let is_address = match pointsman_config::value::parse_name_server(&address).ok()? {
+                NameServer::Https(at) | NameServer::Tls(at) => at.name_to_look_up().is_none(),
+                NameServer::NotYet(_) => false,
+                NameServer::System | NameServer::Tcp(_) | NameServer::Udp(_) => true,
+            };
+            let is_plain = known["tls"].is_null() && matches!(self.way_to(known), Ok(None));
+            (is_address && is_plain && self.server(known).is_ok()).then(|| quoted(&address))
+        });
+        let Some(value) = value else {
+            let what = "the system's servers are asked for the name of this name server: who was asked for it cannot be carried over";
+            return self.draft.report.lost(place, what);
+        };
+        match self.draft.dns.get("bootstrap") {
+            Some(known) if known == value => {}
+            Some(known) => {
+                let what =
+                    format!("{known} is asked for the name of this name server, as of others");
+                self.draft.report.lost(place, what);
+            }
+            None => {
+                self.draft.dns.raw("bootstrap", &*value);
+                let by_name = |outbound: &Value| {
+                    let host = outbound["server"].as_str();
+                    host.is_some_and(|host| host.parse::<std::net::IpAddr>().is_err())
+                };
+                if items(&self.root["outbounds"]).iter().any(by_name) {
+                    let what = format!("names of proxies' servers are asked of {value}, too");
+                    self.draft.report.lost(place, what);
+                }
+            }
         }
     }
 
@@ -190,6 +263,21 @@ impl SingBox<'_> {
     }
 }
 
+/// By some keys a server is asked another way, or not from this host at all.
+fn leaves_as_usual(server: &Value) -> Result<(), String> {
+    let others = [
+        "bind_interface",
+        "inet4_bind_address",
+        "inet6_bind_address",
+        "netns",
+        "routing_mark",
+    ];
+    match others.iter().find(|key| !server[**key].is_null()) {
+        Some(key) => Err(format!("`{key}` cannot be carried over")),
+        None => Ok(()),
+    }
+}
+
 /// A server's address as the native language writes it; from 1.12 on it has a type.
 fn address(server: &Value) -> String {
     let host = server["server"].as_str().unwrap_or_default();
@@ -199,7 +287,11 @@ fn address(server: &Value) -> String {
         None => host.to_owned(),
     };
     match server["type"].as_str() {
-        Some(kind @ ("udp" | "tcp" | "tls" | "https" | "h3" | "quic")) => {
+        Some("https") => {
+            let path = text_of(&server["path"]).unwrap_or_default();
+            format!("https://{port}{path}")
+        }
+        Some(kind @ ("udp" | "tcp" | "tls" | "h3" | "quic")) => {
             format!("{kind}://{port}")
         }
         Some("local") => "system".to_owned(),

@@ -33,7 +33,7 @@ impl Converted<'_> {
                         .to_owned(),
                 );
                 summary.next.push(
-                    "write a name server that answers under `dns.upstreams`: `udp://ADDRESS`, `tcp://ADDRESS`, or `system` for \
+                    "write a name server that answers under `dns.upstreams`: `udp://ADDRESS`, `tls://NAME`, or `system` for \
                      those of this host"
                         .to_owned(),
                 );
@@ -111,19 +111,18 @@ impl Converted<'_> {
 
     /// A name server in words, where it can answer.
     fn answers(&self, server: &NameServer) -> Option<String> {
-        let (scheme, place) = match server {
+        let url = match server {
+            NameServer::Https(at) => format!("https://{}{}", at.server, at.path),
             NameServer::NotYet(_) => return None,
             NameServer::System => return Some("the system's resolver".to_owned()),
-            NameServer::Tcp(place) => ("tcp", place),
-            NameServer::Udp(place) => ("udp", place),
+            NameServer::Tcp(place) => format!("tcp://{place}"),
+            NameServer::Tls(at) => format!("tls://{}", at.server),
+            NameServer::Udp(place) => format!("udp://{place}"),
         };
-        match place.via {
+        match server.via() {
             Some(via) if self.end(via).1 != End::Goes => None,
-            Some(via) => Some(format!(
-                "`{scheme}://{place}` by way of `{}`",
-                self.name(via)
-            )),
-            None => Some(format!("`{scheme}://{place}`")),
+            Some(via) => Some(format!("`{url}` by way of `{}`", self.name(via))),
+            None => Some(format!("`{url}`")),
         }
     }
 }

@@ -33,14 +33,14 @@ fn clash(dns: &str, text: &[&str], warned: &[&str], changed: &[&str]) {
 
 #[test]
 fn plain_servers_of_the_file_are_asked_where_no_usual_one_is_built() {
-    let doh = "  nameserver: ['https://doh.test/dns-query', 'tls://1.1.1.1']\n";
+    let doh = "  nameserver: ['quic://doh.test', 'h3://1.1.1.1']\n";
     let instead = "not built yet: `udp://10.0.0.1`, `tcp://10.0.0.2` of `default-nameserver` are asked instead, without encryption";
     clash(
         &format!("{doh}  default-nameserver: [10.0.0.1, 'tls://10.0.0.3', 'tcp://10.0.0.2']\n"),
         &["    nameserver: [\"udp://10.0.0.1\", \"tcp://10.0.0.2\"]\n"],
         &[
-            &format!("c:5: warning: DNS over `https://` is {instead}"),
-            &format!("c:5: warning: DNS over `tls://` is {instead}"),
+            &format!("c:5: warning: DNS over `quic://` is {instead}"),
+            &format!("c:5: warning: DNS over `h3://` is {instead}"),
         ],
         &[
             "looked up without encryption: `udp://10.0.0.1`, `tcp://10.0.0.2` of `default-nameserver` are asked",
@@ -61,19 +61,19 @@ fn plain_servers_of_the_file_are_asked_where_no_usual_one_is_built() {
             "proxy-server-nameserver: system\n",
         ],
         &[
-            "c:5: warning: DNS over `https://` is not built yet: the system's resolver is asked instead",
+            "c:5: warning: DNS over `quic://` is not built yet: the system's resolver is asked instead",
         ],
         &["the system's resolver is asked"],
     );
     // One that is built answers for the others.
     clash(
-        "  nameserver: ['https://doh.test/dns-query', 10.0.0.5]\n  default-nameserver: [10.0.0.1]\n",
+        "  nameserver: ['quic://doh.test', 10.0.0.5]\n  default-nameserver: [10.0.0.1]\n",
         &[
-            "nameserver: [\"https://doh.test/dns-query\", \"udp://10.0.0.5\"]",
+            "nameserver: [\"quic://doh.test\", \"udp://10.0.0.5\"]",
             "!10.0.0.1",
         ],
         &[
-            "c:5: warning: DNS over `https://` is not built yet: the other servers of `nameserver` are asked",
+            "c:5: warning: DNS over `quic://` is not built yet: the other servers of `nameserver` are asked",
         ],
         &["!encryption", "!no a"],
     );
@@ -85,49 +85,89 @@ fn nobody_is_asked_for_names_that_were_kept_from_the_usual_servers() {
     let none = "names get no address";
     let by = "`tcp://1.1.1.1:53` by way of `far` is asked";
     clash(
-        "  nameserver: ['https://1.1.1.1/dns-query#far', 'tls://dns.test#far']\n  default-nameserver: [10.0.0.1]\n",
+        "  nameserver: ['quic://1.1.1.1#far', 'h3://dns.test#far']\n  default-nameserver: [10.0.0.1]\n",
         &[
-            "nameserver: [{ address: \"tcp://1.1.1.1:53\", via: far }, \"tls://dns.test\"]",
+            "nameserver: [{ address: \"tcp://1.1.1.1:53\", via: far }, \"h3://dns.test\"]",
             "!10.0.0.1",
         ],
         &[
             &format!("{by} instead, without encryption"),
-            "DNS over `tls://` is not built yet: the other servers of `nameserver` are asked",
+            "DNS over `h3://` is not built yet: the other servers of `nameserver` are asked",
         ],
         &[by, "!no address"],
     );
     clash(
-        "  nameserver: ['https://1.1.1.1/dns-query#REJECT']\n",
-        &["nameserver: \"https://1.1.1.1/dns-query\""],
+        "  nameserver: ['quic://1.1.1.1#REJECT']\n",
+        &["nameserver: \"quic://1.1.1.1\""],
         &["gets no answer"],
         &[none],
     );
     clash(
-        "  nameserver: ['https://doh.test/dns-query#far']\n  default-nameserver: [10.0.0.1]\n",
-        &["nameserver: \"https://doh.test/dns-query\"", "!10.0.0.1"],
+        "  nameserver: ['quic://doh.test#far']\n  default-nameserver: [10.0.0.1]\n",
+        &["nameserver: \"quic://doh.test\"", "!10.0.0.1"],
         &[
             "not built yet, and no other server is asked by way of `far`: what is asked of `nameserver` gets no answer",
         ],
         &[none],
     );
     clash(
-        "  respect-rules: true\n  nameserver: ['https://doh.test/dns-query']\n  default-nameserver: [10.0.0.1]\n",
+        "  respect-rules: true\n  nameserver: ['quic://doh.test']\n  default-nameserver: [10.0.0.1]\n",
         &["!10.0.0.1"],
         &["gets no answer"],
         &[none],
     );
     clash(
-        "  nameserver: [10.0.0.1]\n  default-nameserver: [10.0.0.2]\n  nameserver-policy: { corp.test: 'https://doh.corp.test/q' }\n  \
-         fallback: ['tls://8.8.8.8']\n  fallback-filter: { domain: [x.test] }\n",
+        "  nameserver: [10.0.0.1]\n  default-nameserver: [10.0.0.2]\n  nameserver-policy: { corp.test: 'quic://doh.corp.test' }\n  \
+         fallback: ['h3://8.8.8.8']\n  fallback-filter: { domain: [x.test] }\n",
         &[
-            "policy-1: \"https://doh.corp.test/q\"",
-            "fallback: \"tls://8.8.8.8\"",
+            "policy-1: \"quic://doh.corp.test\"",
+            "fallback: \"h3://8.8.8.8\"",
             "!10.0.0.2",
         ],
         &[
-            "c:7: warning: DNS over `https://` is not built yet: what is asked of `policy-1` gets no answer",
+            "c:7: warning: DNS over `quic://` is not built yet: what is asked of `policy-1` gets no answer",
         ],
         &["get no answer: `fallback`, `policy-1`", "!no address"],
+    );
+}
+
+/// Clash's own words for who knows the names of name servers are `bootstrap`.
+#[test]
+fn encrypted_servers_are_asked_as_they_were() {
+    clash(
+        "  nameserver: ['https://doh.test/q', 'tls://1.1.1.1#far']\n  default-nameserver: [10.0.0.1, 'tls://dns.test', 'tls://10.0.0.3']\n",
+        &[
+            "    nameserver: [\"https://doh.test/q\", { address: \"tls://1.1.1.1\", via: far }]\n",
+            "  bootstrap: [\"udp://10.0.0.1\", \"tls://10.0.0.3\"]\n",
+        ],
+        &["!doh.test", "!bootstrap"],
+        &["!encryption", "!no address"],
+    );
+    clash(
+        "  nameserver: ['https://doh.test/q']\n",
+        &["nameserver: \"https://doh.test/q\"\n", "!bootstrap"],
+        &["the system's servers are asked for the names of name servers"],
+        &["!encryption"],
+    );
+    let doh = r#"{"type": "https", "tag": "doh", "server": "dns.test", "path": "/q", "domain_resolver": "near", "tls": {"server_name": "x.test"}}"#;
+    let near = r#"{"type": "udp", "tag": "near", "server": "10.0.0.1"}"#;
+    let end = r#", "final": "doh"}, "route": {}"#;
+    sing_box(
+        &format!("{doh}, {near}"),
+        end,
+        &[
+            "doh: { address: \"https://dns.test/q\", tls: { name: x.test } }\n",
+            "bootstrap: \"udp://10.0.0.1\"\n",
+        ],
+        &["!doh", "!asked"],
+        &["!encryption"],
+    );
+    sing_box(
+        &doh.replace("\"server_name\": \"x.test\"", "\"insecure\": true"),
+        end,
+        &["!dns.test"],
+        &["a certificate is always checked"],
+        &["names get no address"],
     );
 }
 
@@ -142,7 +182,7 @@ fn sing_box(servers: &str, rest: &str, text: &[&str], warned: &[&str], changed: 
 
 #[test]
 fn sing_boxs_servers_that_are_not_built_have_others_in_their_stead() {
-    let doh = r#"{"type": "https", "tag": "doh", "server": "dns.test", "domain_resolver": "near"}"#;
+    let doh = r#"{"type": "quic", "tag": "doh", "server": "dns.test", "domain_resolver": "near"}"#;
     let near = r#"{"type": "udp", "tag": "near", "server": "10.0.0.1"}"#;
     let end = r#", "final": "doh"}, "route": {}"#;
     sing_box(
@@ -150,7 +190,7 @@ fn sing_boxs_servers_that_are_not_built_have_others_in_their_stead() {
         end,
         &["doh: \"udp://10.0.0.1\"\n"],
         &[
-            "c:3: dns.servers[0]: warning: DNS over `https://` is not built yet: `udp://10.0.0.1` is asked instead",
+            "c:3: dns.servers[0]: warning: DNS over `quic://` is not built yet: `udp://10.0.0.1` is asked instead",
         ],
         &["looked up without encryption: `udp://10.0.0.1` is asked"],
     );
@@ -164,7 +204,7 @@ fn sing_boxs_servers_that_are_not_built_have_others_in_their_stead() {
     sing_box(
         &doh.replace("dns.test\"", "dns.test\", \"detour\": \"far\""),
         end,
-        &["doh: \"https://dns.test\"\n"],
+        &["doh: \"quic://dns.test\"\n"],
         &["is not built yet: what is asked of `doh` gets no answer"],
         &["names get no address"],
     );
@@ -179,7 +219,7 @@ fn sing_boxs_servers_that_are_not_built_have_others_in_their_stead() {
     sing_box(
         &format!("{doh}, {near}"),
         r#", "rules": [{"domain": "a.test", "server": "doh"}], "final": "near"}, "route": {}"#,
-        &["doh: \"https://dns.test\"\n"],
+        &["doh: \"quic://dns.test\"\n"],
         &["what is asked of `doh` gets no answer"],
         &["get no answer: `doh`", "!no address"],
     );
@@ -206,7 +246,7 @@ fn old_servers_of_sing_box_go_by_the_last_outbound() {
         &[],
         &[],
     );
-    let doh = r#"{"tag": "old", "address": "https://dns.test/dns-query"}"#;
+    let doh = r#"{"tag": "old", "address": "quic://dns.test"}"#;
     sing_box(
         doh,
         r#"}, "route": {}"#,

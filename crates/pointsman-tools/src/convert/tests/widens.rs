@@ -104,7 +104,7 @@ const RANGES: [&str; 5] = [
     "10.0.0.0/8",
     "127.0.0.0/8",
 ];
-const SERVERS: [&str; 5] = ["1.1.1.1", "9.9.9.9", "10.0.0.53", "tls", "dhcp"];
+const SERVERS: [&str; 5] = ["1.1.1.1", "9.9.9.9", "10.0.0.53", "quic", "dhcp"];
 const DNS_NAMES: [Names; 6] = [
     Names::Alone("a.test"),
     Names::Below("a.test"),
@@ -175,7 +175,7 @@ prop_compose! {
         }
         text.line("proxies:\n  - { name: far, type: socks5, server: 127.0.0.1, port: 1, udp: true }\n  - { name: web, type: http, server: 127.0.0.1, port: 2 }");
         let server = |server: &str| match server {
-            "tls" => "tls://8.8.4.4".to_owned(),
+            "quic" => "quic://8.8.4.4".to_owned(),
             "dhcp" => "dhcp://eth0".to_owned(),
             plain => format!("{plain}{sender}"),
         };
@@ -227,7 +227,7 @@ prop_compose! {
         };
         let by_sender = |server: &'static str| match (server, sender, respects) {
             // What is not built, not there or asked by an unknown way is asked by nobody.
-            ("tls" | "dhcp", ..) | (_, "#gone" | "#RULES", _) | (_, "", true) => "",
+            ("quic" | "dhcp", ..) | (_, "#gone" | "#RULES", _) | (_, "", true) => "",
             (server, "#far", _) => match server { "1.1.1.1" => "1.1.1.1 far", "9.9.9.9" => "9.9.9.9 far", _ => "10.0.0.53 far" },
             (server, ..) => server,
         };
@@ -239,7 +239,7 @@ prop_compose! {
             rules,
             servers: servers.map_or_else(|| vec!["system"], |all| {
                 // Where the usual servers are not built, others are asked, with a warning.
-                let later = all.contains(&"tls") && !respects;
+                let later = all.contains(&"quic") && !respects;
                 let by: Vec<_> = all.into_iter().map(by_sender).collect();
                 if later && by.iter().all(|server| server.is_empty()) { vec!["system"] } else { by }
             }),
@@ -279,7 +279,7 @@ prop_compose! {
         for server in SERVERS {
             let by = detour.map_or_else(String::new, |by| format!(", \"detour\": \"{by}\""));
             let (kind, host) = match server {
-                "tls" => ("tls", "8.8.4.4"),
+                "quic" => ("quic", "8.8.4.4"),
                 "dhcp" => ("dhcp", ""),
                 plain => ("udp", plain),
             };
@@ -327,9 +327,9 @@ prop_compose! {
         let usual = servers[0];
         let by = |server: &'static str| match (server, detour) {
             // Where the usual server is not built, another is asked, with a warning.
-            ("tls", None) if usual == "tls" => "system",
-            ("tls", Some("far")) if usual == "tls" => "8.8.4.4 far",
-            ("tls" | "dhcp", _) | (_, Some("gone")) => "",
+            ("quic", None) if usual == "quic" => "system",
+            ("quic", Some("far")) if usual == "quic" => "8.8.4.4 far",
+            ("quic" | "dhcp", _) | (_, Some("gone")) => "",
             ("1.1.1.1", Some(_)) => "1.1.1.1 far",
             ("9.9.9.9", Some(_)) => "9.9.9.9 far",
             (_, Some(_)) => "10.0.0.53 far",
@@ -502,6 +502,11 @@ fn servers_for(resolver: &ResolverSpec, setup: &Setup, name: &str) -> Vec<String
     let shown = |server: &NameServer| match server {
         NameServer::NotYet(_) => None,
         NameServer::System => Some("system".to_owned()),
+        NameServer::Https(at) | NameServer::Tls(at) => {
+            let via = at.via.and_then(|id| setup.outbounds.get(id.0 as usize));
+            let via = via.map_or_else(String::new, |via| format!(" {}", via.name));
+            Some(format!("{}{via}", at.server.host))
+        }
         NameServer::Tcp(place) | NameServer::Udp(place) => {
             let via = place.via.and_then(|id| setup.outbounds.get(id.0 as usize));
             let via = via.map_or_else(String::new, |via| format!(" {}", via.name));

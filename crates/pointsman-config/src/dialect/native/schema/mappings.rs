@@ -433,7 +433,7 @@ const DNS: Mapping = mapping(
         key("undecided", NAME),
         key("limits", ValueKind::Mapping(&DNS_LIMITS)),
         key("answers", Any),
-        key("bootstrap", Any),
+        key("bootstrap", Either(&[NAME_SERVER, Items(&NAME_SERVER, 1)])),
         key("cache", Any),
         key("fake_ip", Any),
         key("log", Any),
@@ -458,20 +458,40 @@ const DNS: Mapping = mapping(
 
 const NAME_SERVER: ValueKind = Matching("^(system|(udp|tcp|tls|https|h3|quic)://.+)$");
 const UPSTREAM: ValueKind = ValueKind::Mapping(&mapping(
-    ("", ""),
+    ("dns", "upstreams.*."),
     &[
         needed_told(
             "address",
             NAME_SERVER,
-            "`udp://ADDRESS[:PORT]`, `tcp://...`",
+            "`udp://ADDRESS[:PORT]`, `tcp://...`, `tls://HOST[:PORT]`, `https://HOST[:PORT]/PATH`",
         ),
         told("via", NAME, "The outbound that it is asked by"),
         told("timeout", DURATION, "What a question of a client may take"),
-        told("addresses", Any, "Not yet"),
+        told(
+            "addresses",
+            Either(&[Matching("[.:]"), Items(&Matching("[.:]"), 0)]),
+            "Where a server by name is, so that nobody is asked for the name",
+        ),
         told("client_subnet", Any, "Not yet"),
-        told("tls", Any, "Not yet"),
+        told(
+            "tls",
+            ValueKind::Mapping(&PROOF),
+            "How the server proves who it is",
+        ),
     ],
 ));
+
+const PROOF: Mapping = mapping(
+    ("dns", "upstreams.*.tls."),
+    &[
+        told("name", NAME, "What the server's certificate has to be for"),
+        told(
+            "authorities",
+            Text,
+            "A file of certificates in PEM whose word counts",
+        ),
+    ],
+);
 
 const QUERIES: ValueKind = Matching("^(udp|tls|https|quic)://.+$");
 const LISTENS: ValueKind = ValueKind::Mapping(&mapping(

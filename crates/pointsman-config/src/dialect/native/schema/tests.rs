@@ -75,7 +75,7 @@ dns:
   upstreams:
     isp: "udp://192.168.1.1"
     far: { address: "tcp://1.1.1.1", via: privacy }
-    two: ["udp://192.168.1.1", { address: system, timeout: 2s, addresses: [], client_subnet: off, tls: {} }]
+    two: ["udp://192.168.1.1", { address: "tls://dns.example", timeout: 2s, addresses: [192.0.2.1], client_subnet: off, tls: { name: a.example, authorities: lists/ca.pem } }]
   resolver: isp
   hosts: { nas.lan: 192.168.1.5, .test: [127.0.0.1, "::1"] }
   domains: { corp.example: far }
@@ -86,7 +86,7 @@ dns:
   undecided: isp
   limits: { waiting: 100, client_waiting: 10, tcp_clients: 5, tcp_idle: 5s, client_rate: 200 }
   answers: []
-  bootstrap: []
+  bootstrap: ["udp://192.168.1.1"]
   cache: {}
   fake_ip: {}
   log: off
@@ -231,6 +231,10 @@ fn schema_keys() -> seen::Known {
         (
             "an upstream",
             format!("/properties/dns/properties/upstreams/{by_name}/anyOf/1"),
+        ),
+        (
+            "`tls` of an upstream",
+            format!("/properties/dns/properties/upstreams/{by_name}/anyOf/1/properties/tls"),
         ),
         (
             "a user's password",

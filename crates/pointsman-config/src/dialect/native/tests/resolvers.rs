@@ -66,28 +66,28 @@ fn resolvers_are_checked() {
         "upstreams: { a: 'udp://1.1.1.1' }, hosts: { a: b }",
         &["2:55: error[invalid-address]: `hosts`: `b` is no address"],
     );
-    let note = "2:24: note[not-yet]: not yet: DNS over `https://`; look-ups through it fail";
+    let note = "2:24: note[not-yet]: not yet: DNS over `quic://`; look-ups through it fail";
     let unbuilt = "warning[unbuilt-resolver]: none of these name servers is of a kind that is built: all that needs this resolver fails";
     dns(
-        "upstreams: { a: 'https://a/q' }",
+        "upstreams: { a: 'quic://a' }",
         &[&format!("2:24: {unbuilt}"), note],
     );
     dns(
-        "upstreams: { a: ['https://a/q', 'udp://1.1.1.1'] }",
+        "upstreams: { a: ['quic://a', 'udp://1.1.1.1'] }",
         &[&note.replace("2:24", "2:25")],
     );
     // Nobody is harmed by one that nothing asks.
     dns(
-        "upstreams: { a: 'udp://1.1.1.1', b: 'https://a/q' }",
+        "upstreams: { a: 'udp://1.1.1.1', b: 'quic://a' }",
         &[&note.replace("2:24", "2:44")],
     );
     let named = format!("2:44: {unbuilt}");
     dns(
-        "upstreams: { a: 'udp://1.1.1.1', b: 'https://a/q' }, domains: { x.test: b }",
+        "upstreams: { a: 'udp://1.1.1.1', b: 'quic://a' }, domains: { x.test: b }",
         &[&named, &note.replace("2:24", "2:44")],
     );
     dns(
-        "upstreams: { a: 'udp://1.1.1.1', b: 'https://a/q' }, resolver: b",
+        "upstreams: { a: 'udp://1.1.1.1', b: 'quic://a' }, resolver: b",
         &[&named, &note.replace("2:24", "2:44")],
     );
     // What stands for a server that could not be converted says nothing of DNS over HTTPS.
@@ -97,12 +97,13 @@ fn resolvers_are_checked() {
             "2:25: note[no-name-server]: `https://not-carried-over.invalid` is no name server: look-ups through it fail",
         ],
     );
-    let dns = "upstreams: { a: 'udp://1.1.1.1', b: 'https://b/q' }, domains: { example: b, www.example: a }";
+    let dns =
+        "upstreams: { a: 'udp://1.1.1.1', b: 'quic://b' }, domains: { example: b, www.example: a }";
     let setup = setup(&format!("dns: {{ {dns} }}"));
     let by_domain = &setup.resolvers[0].by_domain;
     assert_eq!(by_domain[0].0.as_str(), "www.example");
     assert!(
-        matches!(&by_domain[1].2[..], [NameServer::NotYet(why)] if why == "DNS over `https://` is not built yet")
+        matches!(&by_domain[1].2[..], [NameServer::NotYet(why)] if why == "DNS over `quic://` is not built yet")
     );
     // A name alone stands before all that is below it.
     let dns = "upstreams: { a: 'udp://1.1.1.1' }, domains: { x.example: a, =x.example: system, =example: a }";
@@ -118,6 +119,85 @@ fn resolvers_are_checked() {
             ("x.example", true),
             ("example", false)
         ]
+    );
+}
+
+/// What is asked within TLS is called by a name or an address, and proves to be that or what `tls` says.
+#[test]
+fn encrypted_upstreams_are_checked() {
+    let dns = |text: &str, expected: &[&str]| {
+        check(
+            &format!("dns: {{ listen: 'udp://127.0.0.1:5353', {text} }}"),
+            expected,
+        );
+    };
+    dns(
+        "upstreams: { a: 'tls://a.test', b: 'https://9.9.9.9/q' }, resolver: a",
+        &[],
+    );
+    dns(
+        "bootstrap: ['udp://1.1.1.1', 'tls://1.1.1.1'], upstreams: { a: { address: 'tls://a.test', \
+         addresses: [192.0.2.1, '2001:db8::1'], tls: { name: b.test, authorities: lists/ca.pem }, via: direct } }",
+        &[],
+    );
+    for (keys, expected) in [
+        (
+            "address: 'udp://1.1.1.1', tls: {}",
+            "1:89: error[conflicting-keys]: `tls` is for servers by `tls://` and `https://`",
+        ),
+        (
+            "address: system, addresses: []",
+            "1:86: error[conflicting-keys]: `addresses` is for servers by `tls://` and `https://`",
+        ),
+        (
+            "address: 'tls://9.9.9.9', addresses: 1.1.1.1",
+            "1:95: error[conflicting-keys]: the server is an address already",
+        ),
+        (
+            "address: 'tls://a.test', addresses: b.test",
+            "1:94: error[invalid-address]: `addresses`: `b.test` is no address",
+        ),
+        (
+            "address: 'tls://a.test', tls: { name: 'a b' }",
+            "1:96: error[invalid-address]: `a b` is neither a name nor an address",
+        ),
+        (
+            "address: 'tls://a.test', tls: { authorities: nowhere.pem }",
+            "1:103: error[missing-file]: `authorities`: `nowhere.pem` cannot be read: entity not found",
+        ),
+        (
+            "address: 'tls://a.test', tls: { authorities: lists/ads.txt }",
+            "1:103: error[invalid-value]: `authorities`: `lists/ads.txt` holds no certificate",
+        ),
+        (
+            "address: 'tls://[fe80::1]'",
+            "1:67: error[invalid-address]: a link-local address is on every link: it is for `udp://` and `tcp://`",
+        ),
+    ] {
+        dns(&format!("upstreams: {{ a: {{ {keys} }} }}"), &[expected]);
+    }
+    let bootstrap = |server: &str, expected: &str| {
+        dns(
+            &format!("bootstrap: '{server}', upstreams: {{ a: 'tls://a.test' }}"),
+            &[expected],
+        );
+    };
+    bootstrap(
+        "tls://a.test",
+        "1:51: error[invalid-address]: `bootstrap` takes addresses: nobody could be asked for this name",
+    );
+    bootstrap(
+        "udp://127.0.0.1:5353",
+        "1:51: error[dns-loop]: `dns` listens on 127.0.0.1:5353: it would ask itself",
+    );
+    let setup = setup("dns: { hosts: { x.test: 1.1.1.1 }, upstreams: { a: 'tls://a.test' } }");
+    assert_eq!(setup.bootstrap.what.servers, [NameServer::System]);
+    assert_eq!(
+        (
+            setup.bootstrap.what.hosts.len(),
+            setup.bootstrap.for_outbounds
+        ),
+        (1, false)
     );
 }
 
