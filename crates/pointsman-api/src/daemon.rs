@@ -39,6 +39,9 @@ pub struct Status {
     pub inbounds: Vec<InboundState>,
     /// Ways out.
     pub outbounds: Vec<OutboundState>,
+    /// Upstreams of the DNS server, in the order of the configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamState>,
     /// How many rule sets there are, those that are fetched too.
     #[serde(default)]
     pub rule_sets: usize,
@@ -61,6 +64,24 @@ pub struct InboundState {
     pub kind: String,
     /// What it is bound to: `127.0.0.1:7890`, `unix:/run/x.sock`, `fd:3`.
     pub address: String,
+}
+
+/// An upstream of the DNS server, and what became of questions to it since its servers were first asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamState {
+    /// Its name.
+    pub name: String,
+    /// Its servers, each with the way to it.
+    pub servers: Vec<String>,
+    /// Questions; those that were answered from memory are not among them.
+    pub asked: u64,
+    /// Those that a server answered.
+    pub answered: u64,
+    /// Those that nobody answered.
+    pub failed: u64,
+    /// How long an answer took on average, in milliseconds; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ms: Option<u64>,
 }
 
 /// A test of the policy that fails with what fetched rule sets hold: the daemon goes on all the same.
@@ -130,6 +151,10 @@ pub struct Diagnostics {
     /// datagrams are handed to the system as one, 0 where that failed once, so that each goes by itself.
     #[serde(default)]
     pub udp_offload: BTreeMap<String, u64>,
+    /// What came from upstreams of the DNS server that was no answer to what they were asked, by upstream; those of which
+    /// nothing such came are absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dns_answers_dropped: BTreeMap<String, u64>,
     /// What became of queries of the DNS server, by word: `known` (answered from memory), `asked` (of an upstream), `here`
     /// (answered by rules and by what is fixed), `failed`, `refused`, `dropped`. Words may be added.
     #[serde(default)]

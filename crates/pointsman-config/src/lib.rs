@@ -10,6 +10,7 @@ pub mod clash_rule;
 #[cfg(test)]
 mod damage;
 pub mod dialect;
+pub mod dns_loop;
 pub mod explain;
 pub mod files;
 pub mod flow;

@@ -2,12 +2,14 @@
 //!
 //! Invariant: the policy of a DNS server knows its own ends alone; an outbound of flows cannot be meant by mistake.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_policy::model::udp::Udp;
-use pointsman_policy::model::{DomainOrder, OnUnknown, OutboundInfo, OutboundKind};
+use pointsman_policy::model::{DomainOrder, OnUnknown, OutboundInfo, OutboundKind, each_node};
+use pointsman_policy::request::Route;
 use pointsman_policy::{Action, Domain, Host, Node, OutboundId, Policy, Prefix};
 use pointsman_spec::door::{Admission, DoorLimits, Speaks};
 
@@ -127,4 +129,55 @@ pub(crate) fn door(name: &str, at: SocketAddr, allow: Option<Vec<Prefix>>) -> Do
         limits: DoorLimits::default(),
         access_log: None,
     }
+}
+
+/// The ends that steps may lead to.
+pub(crate) fn leads_to(steps: &[Node]) -> BTreeSet<OutboundId> {
+    let mut found = BTreeSet::new();
+    each_node(steps, &mut |step| match step {
+        Node::Leaf { outbound, .. } => drop(found.insert(*outbound)),
+        Node::Rule(rule) => drop(found.insert(rule.outbound)),
+        Node::Request { request, .. } => {
+            found.extend(
+                Route::ALL
+                    .iter()
+                    .filter_map(|route| request.outbound(*route)),
+            );
+        }
+        _ => {}
+    });
+    found
+}
+
+/// The upstreams that queries may come to.
+pub(crate) fn reached(what: &DnsSpec) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    for id in leads_to(&what.policy.body) {
+        let end = usize::try_from(id.0).ok().and_then(|at| what.ends.get(at));
+        match end {
+            Some(DnsEnd::Ask(at)) => drop(found.insert(*at)),
+            Some(DnsEnd::Follow) => {
+                let follow = what.follow.iter();
+                let asked = follow.flat_map(|it| it.ask.iter().chain([&it.undecided]));
+                found.extend(asked.flatten());
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Whether a door takes queries at that address.
+pub(crate) fn listens(door: &DoorSpec, at: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> bool {
+    let mut listens = door.listen.iter();
+    listens.any(|listen| match &listen.at {
+        Endpoint::Udp(Server {
+            host: Host::Address(address),
+            port,
+        }) => {
+            let same = *address == at.ip() || address.is_unspecified() && is_own(at.ip());
+            same && *port == at.port()
+        }
+        _ => false,
+    })
 }

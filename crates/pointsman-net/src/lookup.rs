@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use pointsman_policy::{Domain, OutboundId};
 use pointsman_spec::address::{Families, Uplink};
+use pointsman_spec::resolver::NameServer;
 use tokio::time::Instant;
 
 use crate::dial::Dialer;
@@ -260,6 +261,16 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// For whom it is looked up.
     fn behalf(&self) -> Behalf {
         Behalf::Daemon
+    }
+
+    /// Whether it is asked for clients of our own DNS server, which is then not asked itself.
+    fn is_for_query(&self) -> bool {
+        false
+    }
+
+    /// Whether our own DNS server is asked there. What it tells is decided anew each time, and kept by itself.
+    fn asks_own_server(&self, _server: &NameServer) -> bool {
+        false
     }
 
     /// Who owns questions: not those who ask them.

@@ -1,7 +1,7 @@
 //! A configuration that may come into force: where it comes from, how it is read, checked and tested, and why it is
 //! refused.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pointsman_api as api;
@@ -10,7 +10,8 @@ use pointsman_config::input::Input;
 use pointsman_config::list::{NO_DIRECTORY, Shelf};
 use pointsman_config::load::load_text;
 use pointsman_config::setup::OnUnknown;
-use pointsman_config::{Dialect, Loaded, Loading, Problems, Setup, Severity, Source};
+use pointsman_config::{Dialect, Loaded, Loading, Problems, Setup, Severity, Source, dns_loop};
+use pointsman_os::socket::is_own_address;
 
 use crate::dependencies::{Dependencies, Recorder};
 use crate::memory_copies::MemoryCopies;
@@ -166,6 +167,14 @@ pub(crate) fn checked(
     files.leave_out(&setup.sources);
     if let Some(on_unknown) = origin.on_unknown {
         setup.set_on_unknown(on_unknown);
+    }
+    if setup.dns.is_some() {
+        let system = Path::new("/etc/resolv.conf");
+        let text = std::fs::read_to_string(system).unwrap_or_default();
+        dns_loop::check(&setup, (system, &text), is_own_address, &mut problems);
+        if problems.has_errors() {
+            return Err(Refused::Check(problems));
+        }
     }
     // The embedded default has no tests, and what lies where the daemon started is not beside it.
     let lenience = occasion.lenience();

@@ -286,7 +286,8 @@ fn asked(server: &DnsServer, at: usize, reason: &str, setup: &Setup, told: &mut 
 }
 
 /// A server, and the way to it.
-pub(super) fn server(server: &NameServer, setup: &Setup) -> String {
+#[must_use]
+pub fn server(server: &NameServer, setup: &Setup) -> String {
     match server.via().and_then(|via| setup.outbound(via)) {
         Some(via) => format!("{server} by {}", via.name),
         None => server.to_string(),

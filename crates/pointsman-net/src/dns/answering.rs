@@ -3,7 +3,7 @@
 //! Invariant: nothing is waited for before somebody has to be asked; what then waits has its place among those who wait.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use pointsman_policy::fact::{Fact, Facts, Inbound, InboundKind, Network, Provenance};
 use pointsman_policy::local_names::{LocalName, local_name};
@@ -19,7 +19,7 @@ use super::counts::Became;
 use super::given::Told;
 use super::judge::{Judge, Verdict};
 use super::rates::Allowed;
-use super::waits::WaitPlace;
+use super::waits::{Sender, WaitPlace};
 use super::words::Words;
 use crate::correlation::{self, Seconds};
 use crate::door::Door;
@@ -91,6 +91,8 @@ pub(super) enum Outcome {
 pub(super) struct Asking {
     message: Box<[u8]>,
     question: WireQuestion,
+    /// The name, where it may be a host's.
+    host: Option<Domain>,
     upstream: Arc<Upstream>,
     /// Where answers are looked at.
     judge: Option<Judge>,
@@ -99,7 +101,7 @@ pub(super) struct Asking {
     /// Who is told.
     told: Told,
     is_private: bool,
-    _place: WaitPlace,
+    place: WaitPlace,
 }
 
 impl Service {
@@ -117,6 +119,20 @@ impl Service {
             door,
             now: correlation::now(),
         })
+    }
+
+    /// That of a listener as the generation in force says, else as the last one that knew it.
+    pub(super) fn now(
+        shared: &Arc<Shared>,
+        last: &mut Weak<Generation>,
+        listener: ListenerId,
+    ) -> Option<Self> {
+        let now = shared.generation();
+        let now = now.filter(|now| now.door(listener).is_some());
+        if let Some(now) = &now {
+            *last = Arc::downgrade(now);
+        }
+        Self::new(shared, &now.or_else(|| last.upgrade())?, listener)
     }
 
     pub(super) fn server(&self) -> &DnsServer {
@@ -200,14 +216,13 @@ impl Service {
         if !is_admitted {
             return refused(PROHIBITED, "you are not one of those who may ask", out);
         }
-        if query.kind() == kind::ANY {
+        let any = || {
             // RFC 8482 §4.2: whoever asks for all gets little, so that nobody can have much sent to others.
-            let records = [OwnRecord {
+            [OwnRecord {
                 ttl: 3600,
                 data: OwnData::HostInfo,
-            }];
-            return self.here(&query, &records, None, limit, out);
-        }
+            }]
+        };
         let mut text = String::new();
         query.name().write_host(&mut text);
         let name = Domain::parse(&text).ok();
@@ -217,6 +232,9 @@ impl Service {
             .filter(|it| it.as_str().len() + 2 == query.name().as_bytes().len());
         if let Some(name) = whole {
             let fixed = self.server.fixed(name);
+            if !fixed.is_empty() && query.kind() == kind::ANY {
+                return self.here(&query, &any(), None, limit, out);
+            }
             if !fixed.is_empty() {
                 let records = addresses(query.kind(), &fixed);
                 let told = Told::new(asker.told(), query.kind(), Some(name));
@@ -260,9 +278,12 @@ impl Service {
                 return (Some(Became::Failed), Outcome::Replied);
             }
         };
-        let host = facts_name.as_ref().filter(|_| is_whole);
-        let told = Told::new(asker.told(), query.kind(), host);
-        if let Some(name) = host {
+        if query.kind() == kind::ANY {
+            return self.here(&query, &any(), None, limit, out);
+        }
+        let host = facts_name.filter(|_| is_whole);
+        let told = Told::new(asker.told(), query.kind(), host.as_ref());
+        if let Some(name) = &host {
             let fixed = upstream.in_hosts_file(name);
             if !fixed.is_empty() {
                 let records = addresses(query.kind(), &fixed);
@@ -296,7 +317,11 @@ impl Service {
             write_heard(&query, &heard, now, limit, out);
             return (Some(became), Outcome::Replied);
         }
-        let place = match shared.dns_waits.place(client, limits) {
+        let sender = match asker.network {
+            Network::Udp if !client.is_loopback() => Sender::Claimed,
+            _ => Sender::Sure,
+        };
+        let place = match shared.dns_waits.place((client, sender), limits) {
             Ok(place) => place,
             Err(full) => {
                 write_error(&query, code::SERV_FAIL, OTHER, full.as_str(), limit, out);
@@ -306,13 +331,14 @@ impl Service {
         let asking = Asking {
             message: message.into(),
             question: folded.view().to_owned(),
+            host,
             upstream,
             judge,
             ways: self.ways.clone().of(&ends),
             network: asker.network,
             told,
             is_private: asker.is_private,
-            _place: place,
+            place,
         };
         (None, Outcome::Asking(Box::new(asking)))
     }
@@ -422,6 +448,48 @@ fn refuse(
 impl Asking {
     /// Asks, and appends the reply to `out`; nothing, where there is none.
     pub(super) async fn finish(mut self, out: &mut Vec<u8>) {
+        let message = std::mem::take(&mut self.message);
+        // It could be read before.
+        let Ok(query) = parse_query(&message) else {
+            return;
+        };
+        let begin = out.len();
+        let became = match self.in_hosts_file(&query, out).await {
+            true => Some(Became::Here),
+            false => self.ask(&query, out).await,
+        };
+        if self.is_private && out.len() > begin {
+            pad(&query, begin, out);
+        }
+        self.place.answered();
+        if let Some(became) = became {
+            self.ways.shared().dns.count(became);
+        }
+    }
+
+    /// Whether the system's hosts file has the name, as it is now; then the reply is written.
+    async fn in_hosts_file(&self, query: &Query<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(name) = &self.host else {
+            return false;
+        };
+        let fixed = self.upstream.look_in_hosts_file(name).await;
+        if fixed.is_empty() {
+            return false;
+        }
+        let records = addresses(query.kind(), &fixed);
+        let correlation = &self.ways.shared().correlation;
+        self.told
+            .fixed(&fixed, FIXED_FOR, correlation, correlation::now());
+        let reply = Reply {
+            records: &records,
+            negative: records.is_empty().then_some(FIXED_FOR),
+            ..Reply::default()
+        };
+        reply.write(query, room(query, self.network), out);
+        true
+    }
+
+    async fn ask(&mut self, query: &Query<'_>, out: &mut Vec<u8>) -> Option<Became> {
         let mut heard = self.upstream.ask(&self.question, &self.ways).await;
         let by_rule = loop {
             let verdict = self.judge.as_mut().map(|judge| judge.judge(&heard));
@@ -431,30 +499,15 @@ impl Asking {
                 Verdict::Here(end, rule) => break Some((end, rule)),
             }
         };
-        // It could be read before.
-        let Ok(query) = parse_query(&self.message) else {
-            return;
-        };
-        let (limit, now) = (room(&query, self.network), Instant::now());
-        let begin = out.len();
+        let (limit, now) = (room(query, self.network), Instant::now());
         if let Some((end, rule)) = by_rule {
             let why = Words::of_rule(BY_ANSWER, rule.as_ref());
-            let (became, _) = refuse(&query, end, why.as_str(), limit, out);
-            if self.is_private && out.len() > begin {
-                pad(&query, begin, out);
-            }
-            became
-                .into_iter()
-                .for_each(|became| self.ways.shared().dns.count(became));
-            return;
+            return refuse(query, end, why.as_str(), limit, out).0;
         }
         let correlation = &self.ways.shared().correlation;
         self.told
             .heard(&heard, correlation, now, correlation::now());
-        write_heard(&query, &heard, now, limit, out);
-        if self.is_private {
-            pad(&query, begin, out);
-        }
+        write_heard(query, &heard, now, limit, out);
         if let Heard::Failed(failure) = &heard
             && self.ways.shared().dns_failures.is_due(now)
         {
@@ -462,10 +515,10 @@ impl Asking {
             let why = &*failure.why;
             tracing::warn!(%why, "a query got no answer (told once a minute; `diagnostics` counts them)");
         }
-        self.ways.shared().dns.count(match heard {
+        Some(match heard {
             Heard::Told(_) => Became::Asked,
             Heard::Failed(_) => Became::Failed,
-        });
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! Invariant: who may not ask costs no handshake, and who asks too often gets none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman_policy::fact::Network;
 use tokio::time::Instant;
@@ -59,7 +60,7 @@ pub(crate) async fn serve(arrived: Arrived, stream: Stream) {
     };
     let visit = Visit {
         shared,
-        generation,
+        generation: Arc::downgrade(&generation),
         listener,
         asker,
         place: Arc::clone(&place),
@@ -67,13 +68,16 @@ pub(crate) async fn serve(arrived: Arrived, stream: Stream) {
         limits,
         tasks,
     };
+    let within = generation.spec().timeouts.handshake;
+    drop(generation);
     tokio::select! {
-        () = converse(visit, &door, stream) => {}
+        () = converse(visit, &door, stream, within) => {}
         () = place.given_to_another() => {}
     }
 }
 
-async fn converse(visit: Visit, door: &Door, stream: Stream) {
+/// A handshake may take so long.
+async fn converse(visit: Visit, door: &Door, stream: Stream, within: Duration) {
     let Some(acceptor) = &door.tls else {
         return Line::new(visit, Carrier::Plain(stream)).serve().await;
     };
@@ -85,7 +89,6 @@ async fn converse(visit: Visit, door: &Door, stream: Stream) {
         shared.dns.count_connection();
         return stream.reset();
     }
-    let within = visit.generation.spec().timeouts.handshake;
     let stream = match acceptor.accept(stream, within).await {
         Ok(stream) => stream,
         Err(NoHandshake::Gone) => return,

@@ -6,8 +6,8 @@
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use pointsman_os::datagram::{Offload, Outgoing, Received};
@@ -57,8 +57,8 @@ struct Desk {
 struct EntranceParts {
     shared: Arc<crate::shared::Shared>,
     tasks: Tasks,
-    /// The last one that knew the listener.
-    generation: Arc<Generation>,
+    /// The last one that knew the listener; a desk that nobody asks keeps none.
+    generation: Weak<Generation>,
     listener: crate::spec::listening::ListenerId,
 }
 
@@ -85,7 +85,7 @@ impl Desk {
             entrance: EntranceParts {
                 shared,
                 tasks,
-                generation,
+                generation: Arc::downgrade(&generation),
                 listener,
             },
             socket: Arc::new(socket),
@@ -132,12 +132,8 @@ impl Desk {
 
     fn answer(&mut self, received: Received<'_>, batch: &mut Batch) {
         let parts = &mut self.entrance;
-        let now = parts.shared.generation();
-        if let Some(now) = now.filter(|now| now.door(parts.listener).is_some()) {
-            parts.generation = now;
-        }
-        let service = Service::new(&parts.shared, &parts.generation, parts.listener);
-        let Some(service) = service else {
+        let Some(service) = Service::now(&parts.shared, &mut parts.generation, parts.listener)
+        else {
             return;
         };
         self.written.clear();

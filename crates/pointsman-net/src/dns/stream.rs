@@ -56,9 +56,9 @@ impl Line {
 
     /// `None`: it is over.
     async fn answer(&mut self) -> Option<()> {
-        let idle = self.visit.limits.stream_idle;
         let (mut open, mut idle_since) = (true, Instant::now());
         loop {
+            let idle = self.visit.limits.stream_idle;
             let has_room = open && self.waiting.len() < PIPELINE;
             if !open && self.waiting.is_empty() {
                 return None;

@@ -8,6 +8,7 @@ use pointsman_policy::{Domain, Host, OutboundId};
 use pointsman_spec::address::Uplink;
 use pointsman_spec::asks::Asked;
 use pointsman_spec::outbound::Kind;
+use pointsman_spec::resolver::NameServer;
 
 use super::{Destination, DialError, Ways};
 use crate::dial::Dialer;
@@ -58,16 +59,21 @@ impl Transport for Ways {
         limit: Duration,
     ) -> Streaming<'a> {
         Box::pin(async move {
+            let direct = match via {
+                Some(via) => self.direct_by(via),
+                None => Some(Uplink::default()),
+            };
+            if let ([server], Some(uplink)) = (addresses, &direct)
+                && self.is_of_our_server(&At::Tcp(*server))
+            {
+                let dialer = self.shared.dialer();
+                let socket = dialer.tcp_any(addresses, uplink, limit).await;
+                let stream = socket.map(Stream::from);
+                return stream.map_err(|error| error.to_string());
+            }
             let Some(via) = via else {
                 let (name, dialer) = ("direct".into(), self.shared.dialer());
                 let uplink = Uplink::default();
-                if let [server] = *addresses
-                    && self.is_of_our_server(&At::Tcp(server))
-                {
-                    let socket = dialer.tcp_any(addresses, &uplink, limit).await;
-                    let stream = socket.map(Stream::from);
-                    return stream.map_err(|error| error.to_string());
-                }
                 let opened = self.connect(&name, addresses, &uplink, dialer, limit).await;
                 return opened.map_err(|error| match error {
                     // No outbound was asked.
@@ -107,6 +113,23 @@ impl Transport for Ways {
             let most = asking.generation.spec().timeouts.resolve;
             asking.look_up(&**resolver, name, most).await
         })
+    }
+
+    fn is_for_query(&self) -> bool {
+        self.for_query
+    }
+
+    fn asks_own_server(&self, server: &NameServer) -> bool {
+        let (at, via) = match server {
+            NameServer::Udp(place) => (At::Udp(place.address), place.via),
+            NameServer::Tcp(place) => (At::Tcp(place.address), place.via),
+            NameServer::Https(_)
+            | NameServer::NotYet(_)
+            | NameServer::System
+            | NameServer::Tls(_) => return false,
+        };
+        // What a proxy takes for that address is another.
+        self.is_of_our_server(&at) && via.is_none_or(|via| self.direct_by(via).is_some())
     }
 
     fn depth(&self) -> u8 {

@@ -9,6 +9,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use pointsman_policy::fact::InboundKind;
+
 use super::ApplyError;
 use super::listeners::{self, ActiveListener, Listeners, Plan, Standing};
 use super::wanted::{Wanted, covers, is_lacking, overlap};
@@ -134,6 +136,15 @@ impl Listeners {
             let first = index.checked_sub(1).filter(|first| wanted[*first].implied);
             let first = first.and_then(|first| places[first].as_ref());
             let port = first.and_then(ListenerSource::port);
+            // Who asks a DNS server by UDP asks the same port by TCP.
+            let is_same = |other: &usize| {
+                let other = &wanted[*other];
+                (other.door, other.kind) == (this.door, InboundKind::Dns)
+            };
+            let same = (0..index)
+                .filter(is_same)
+                .find_map(|at| places[at].as_ref());
+            let port = port.or_else(|| same?.port());
             match self.bind(this, beside, port, workers) {
                 Ok(bound) => places[index] = Some(ListenerSource::New(Box::new(bound))),
                 Err(error) if this.spare && is_lacking(&error) => lacking[index] = true,

@@ -15,7 +15,7 @@ use super::heard::{Failure, Heard, Kept};
 use super::list::{Asked, List};
 use super::message::Said;
 use super::question::{QuestionView, WireQuestion};
-use super::questions::Hearing;
+use super::questions::{Hearing, Key};
 use super::sockets::Place;
 use super::station::Station;
 use super::system::{Patience, SystemFiles};
@@ -30,7 +30,7 @@ pub(super) struct Asker<'a> {
     station: &'a Arc<Station>,
     servers: Asked,
     patience: Patience,
-    /// No older answer counts.
+    /// No older answer counts; where it is zero, none is kept.
     longest: Duration,
     pub(super) transport: &'a dyn Transport,
 }
@@ -43,11 +43,16 @@ impl<'a> Asker<'a> {
         longest: Duration,
         transport: &'a dyn Transport,
     ) -> Self {
+        let servers = list.asked(known, transport);
+        let mut asked = servers.servers.iter();
         Self {
             station,
-            servers: list.asked(known, transport),
+            longest: match asked.any(|server| transport.asks_own_server(server)) {
+                true => Duration::ZERO,
+                false => longest,
+            },
+            servers,
             patience: known.map_or_else(Patience::default, SystemFiles::patience),
-            longest,
             transport,
         }
     }
@@ -120,7 +125,8 @@ impl<'a> Asker<'a> {
     /// What is known.
     pub(super) fn known(&self, question: QuestionView<'_>, now: Instant) -> Option<Heard> {
         let (cache, asked) = (&self.station.cache, self.servers.upstreams.asked);
-        cache.get(asked, question, self.longest, now)
+        let known = cache.get(asked, question, self.longest, now);
+        known.filter(|heard| !self.longest.is_zero() && heard.tells(self.patience.whole))
     }
 
     /// What is known; else the question, under way.
@@ -130,7 +136,14 @@ impl<'a> Asker<'a> {
         }
         let (asked, question) = (self.servers.upstreams.asked, question.to_owned());
         let is_within = self.transport.behalf() == Behalf::Question;
-        let key = (asked, question.clone(), self.transport.depth(), is_within);
+        let key = Key {
+            asked,
+            question: question.clone(),
+            whole: self.patience.whole,
+            depth: self.transport.depth(),
+            is_within,
+            is_for_query: self.transport.is_for_query(),
+        };
         let find = || {
             let asking = Asking {
                 station: Arc::clone(self.station),
@@ -179,7 +192,9 @@ impl Asking {
         let (sort, all) = (Sort::from(self.question.kind()), &upstreams.all);
         // The question before this one may have ended since its asker looked.
         let (cache, asked) = (&self.station.cache, upstreams.asked);
-        if let Some(known) = cache.get(asked, self.question.view(), self.longest, begun) {
+        let known = cache.get(asked, self.question.view(), self.longest, begun);
+        let keeps = !self.longest.is_zero();
+        if let Some(known) = known.filter(|it| keeps && it.tells(self.patience.whole)) {
             return known;
         }
         let Patience { whole, datagrams } = self.patience;
@@ -198,7 +213,13 @@ impl Asking {
         let had_time = begun.elapsed() < PASS_BY;
         let ask = |at: &usize| {
             let asked = (&servers[*at], &upstreams.lines[*at], &self.question);
-            exchange::ask(asked, &*self.transport, until, datagrams, &seat)
+            exchange::ask(
+                asked,
+                &*self.transport,
+                until,
+                datagrams,
+                (&seat, &upstreams.tally),
+            )
         };
         let heard = |at: &usize, sound| {
             let sound = match sound {
@@ -207,8 +228,10 @@ impl Asking {
             };
             silences.note(&all[*at], sort, sound, Instant::now());
         };
+        upstreams.tally.begins();
         let told = in_turn(&order, until, |_| PASS_BY, ask, heard).await;
         let now = Instant::now();
+        upstreams.tally.ends(told.is_ok(), now - begun);
         let (heard, until) = match told {
             Ok((turn, Said::Told(message, seconds))) => {
                 let until = now + Duration::from_secs(seconds.into());
@@ -229,7 +252,7 @@ impl Asking {
             let reached: &super::way::Reached = reached;
             reached.now(server, &*self.transport) == *reached
         };
-        if all.iter().zip(servers.iter()).all(same) {
+        if keeps && all.iter().zip(servers.iter()).all(same) {
             cache.put(asked, &self.question, heard.clone(), until, now);
         }
         heard
@@ -253,6 +276,8 @@ fn failed(
         false => FAILED_FOR,
     };
     let (code, number) = told_of(&failures);
+    let is_silent = |(_, said): &(usize, Said)| matches!(said, Said::Silent);
+    let silent_for = failures.iter().any(is_silent).then_some(limit);
     let whys = failures.into_iter().map(|(index, why)| {
         let why = match why {
             Said::Failed(refusal) => refusal.why,
@@ -273,7 +298,13 @@ fn failed(
         [] => "no time was left to ask for it".into(),
         _ => whys.join("; ").into(),
     };
-    (Failure { why, code, number }, holds)
+    let failure = Failure {
+        why,
+        code,
+        number,
+        silent_for,
+    };
+    (failure, holds)
 }
 
 /// The code for who asked, and the number of its extended error: what the servers said where they agree.

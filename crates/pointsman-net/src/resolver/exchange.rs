@@ -18,6 +18,7 @@ use super::message::{self, EdnsForm, Said};
 use super::question::WireQuestion;
 use super::scope::scoped;
 use super::sockets::Seat;
+use super::tally::Tally;
 use crate::lookup::Transport;
 
 /// The pause after the first datagram that a server is sent; the answers to all are heard until the end.
@@ -34,7 +35,7 @@ pub(super) async fn ask(
     transport: &dyn Transport,
     until: Instant,
     datagrams: usize,
-    seat: &Seat<'_>,
+    (seat, tally): (&Seat<'_>, &Tally),
 ) -> Said {
     let mut exchange = Exchange {
         id: random_id(),
@@ -46,6 +47,7 @@ pub(super) async fn ask(
         until,
         datagrams,
         seat,
+        tally,
     };
     // Whoever speaks TLS is new enough for EDNS, and that fills messages up so that their lengths tell little.
     let edns = match server {
@@ -79,6 +81,7 @@ struct Exchange<'a> {
     until: Instant,
     datagrams: usize,
     seat: &'a Seat<'a>,
+    tally: &'a Tally,
 }
 
 impl Exchange<'_> {
@@ -167,9 +170,14 @@ impl Exchange<'_> {
         let mut bytes = vec![0; MAX_DATAGRAM];
         loop {
             let count = socket.recv(&mut bytes).await?;
-            if let Some(answer) = self.read(&bytes[..count]) {
+            let bytes = &bytes[..count];
+            if let Some(answer) = self.read(bytes) {
                 return Ok(answer);
             }
+            if message::is_garbled(bytes, self.id) {
+                return Ok(Said::Truncated);
+            }
+            self.tally.drops();
         }
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Failure {
     pub(crate) code: u16,
     /// The number of the extended error (RFC 8914 §4).
     pub(crate) number: u16,
+    /// What servers were given that said nothing to the end; `None`: they did, or there was no way to them.
+    pub(crate) silent_for: Option<Duration>,
 }
 
 impl Failure {
@@ -53,6 +55,7 @@ impl Failure {
             why: why.into(),
             code: code::SERV_FAIL,
             number: NO_REACHABLE_AUTHORITY,
+            silent_for: None,
         }
     }
 }
@@ -60,6 +63,14 @@ impl Failure {
 impl Heard {
     pub(super) fn failed(why: impl Into<Arc<str>>) -> Self {
         Self::Failed(Arc::new(Failure::unreachable(why)))
+    }
+
+    /// Whether it says something to whoever would wait so long: a silence that was shorter does not.
+    pub(super) fn tells(&self, patience: Duration) -> bool {
+        match self {
+            Self::Told(_) => true,
+            Self::Failed(failure) => failure.silent_for.is_none_or(|given| given >= patience),
+        }
     }
 
     /// How much memory it takes, in bytes.

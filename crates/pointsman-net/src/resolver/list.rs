@@ -10,6 +10,7 @@ use pointsman_spec::resolver::NameServer;
 
 use super::station::{Station, Upstreams};
 use super::system::SystemFiles;
+use super::tally::UpstreamCounts;
 use super::way::Reached;
 use crate::lookup::Transport;
 
@@ -94,6 +95,13 @@ impl List {
             servers: servers.into(),
             upstreams: self.hold(&now),
         }
+    }
+
+    /// What became of questions to them, by all ways that are known.
+    pub(super) fn counts(&self) -> UpstreamCounts {
+        let fixed = self.fixed.iter().map(|asked| asked.upstreams.tally.now());
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        fixed.chain(held.iter().map(|it| it.tally.now())).sum()
     }
 
     fn with(&self, known: Option<&SystemFiles>) -> Vec<(NameServer, Reached)> {

@@ -118,8 +118,20 @@ pub(super) fn response(bytes: &[u8], id: u16, question: &WireQuestion) -> Option
         Lifetime::Unstated => (UNSTATED, UNSTATED),
         Lifetime::Failure => return Some(Said::Failed(refused(&response))),
     };
-    let kept = Cached::new(&response, told)?;
-    Some(Said::Told(Arc::new(kept), seconds))
+    Some(match Cached::new(&response, told) {
+        Some(kept) => Said::Told(Arc::new(kept), seconds),
+        // Its records cannot be read: as where it was cut.
+        None => Said::Truncated,
+    })
+}
+
+/// Whether bytes are of a response to that query, and cannot be read: damaged on the way, or longer than what was taken.
+pub(super) fn is_garbled(bytes: &[u8], id: u16) -> bool {
+    const RESPONSE: u8 = 0x80;
+    let is_ours = bytes.first_chunk() == Some(&id.to_be_bytes());
+    is_ours
+        && bytes.get(2).is_some_and(|flags| flags & RESPONSE != 0)
+        && dns::parse_response(bytes).is_err()
 }
 
 /// In seconds: a wrong time to live of a week must not outlive a move.

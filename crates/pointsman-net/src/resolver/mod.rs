@@ -21,6 +21,7 @@ mod scope;
 mod sockets;
 mod station;
 mod system;
+mod tally;
 mod turns;
 mod upstream;
 mod way;
@@ -44,6 +45,7 @@ pub(crate) use self::question::{Folded, WireQuestion};
 pub use self::station::Station;
 pub use self::system::System;
 use self::system::SystemFiles;
+pub use self::tally::UpstreamCounts;
 pub(crate) use self::upstream::Upstream;
 
 use crate::lookup::{

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -19,9 +20,21 @@ use crate::tasks::Tasks;
 /// Questions that go on though nobody waits for them, each a socket or five for as long as it may take.
 const MAX_LATE: usize = 256;
 
-/// Who is asked what, how deep within other look-ups, and whether another question stands on it: one that waited for
-/// itself would never end.
-pub(super) type Key = (UpstreamId, WireQuestion, u8, bool);
+/// What makes questions the same, so that who asks one may wait for another's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    /// Who is asked.
+    pub(super) asked: UpstreamId,
+    pub(super) question: WireQuestion,
+    /// What it is given in all: who has more waits for no shorter one.
+    pub(super) whole: Duration,
+    /// How deep it is within other look-ups.
+    pub(super) depth: u8,
+    /// Whether another question stands on it: one that waited for itself would never end.
+    pub(super) is_within: bool,
+    /// Whether our own server is not asked on the way.
+    pub(super) is_for_query: bool,
+}
 
 /// What finds the answer.
 pub(super) type Finding = Pin<Box<dyn Future<Output = Heard> + Send>>;

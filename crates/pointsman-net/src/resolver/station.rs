@@ -14,6 +14,7 @@ use super::line::Line;
 use super::questions::Questions;
 use super::sockets::Sockets;
 use super::system::System;
+use super::tally::Tally;
 use super::turns::Silences;
 use super::way::Reached;
 
@@ -40,6 +41,7 @@ pub(super) struct Upstreams {
     pub(super) all: Arc<[Reached]>,
     /// ... by these connections.
     pub(super) lines: Box<[Arc<Line>]>,
+    pub(super) tally: Tally,
     station: Weak<Station>,
 }
 
@@ -71,6 +73,7 @@ impl Station {
             asked: self.next.fetch_add(1, Ordering::Relaxed),
             all: all.into(),
             lines: all.iter().map(|reached| self.line(reached)).collect(),
+            tally: Tally::default(),
             station: Arc::downgrade(self),
         });
         table.insert(Arc::clone(&upstreams.all), Arc::downgrade(&upstreams));

@@ -15,6 +15,7 @@ use super::list::List;
 use super::question::{QuestionView, WireQuestion};
 use super::station::Station;
 use super::system::SystemFiles;
+use super::tally::UpstreamCounts;
 use crate::lookup::Transport;
 
 /// No answer holds for longer than a day.
@@ -40,13 +41,27 @@ impl Upstream {
     }
 
     /// The addresses that the system's hosts file gives a name, where the system's servers are asked; as far as the file
-    /// was read by now.
+    /// was looked at of late.
     pub(crate) fn in_hosts_file(&self, name: &Domain) -> Vec<IpAddr> {
         if !self.list.has_system() {
             return Vec::new();
         }
-        let files = self.station.system.last_known();
+        let files = self.station.system.fresh();
         files.map_or_else(Vec::new, |files| files.hosts(name).to_vec())
+    }
+
+    /// The same; the file is looked at.
+    pub(crate) async fn look_in_hosts_file(&self, name: &Domain) -> Vec<IpAddr> {
+        if !self.list.has_system() {
+            return Vec::new();
+        }
+        let files = self.station.system.known().await;
+        files.map_or_else(|_| Vec::new(), |files| files.hosts(name).to_vec())
+    }
+
+    /// What became of questions to it.
+    pub(crate) fn counts(&self) -> UpstreamCounts {
+        self.list.counts()
     }
 
     /// What is known already.
@@ -57,7 +72,7 @@ impl Upstream {
         now: Instant,
     ) -> Option<Heard> {
         let files = match self.list.has_system() {
-            true => Some(self.station.system.last_known()?),
+            true => Some(self.station.system.fresh()?),
             false => None,
         };
         self.asker(files.as_deref(), transport).known(question, now)

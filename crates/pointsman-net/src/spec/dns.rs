@@ -16,7 +16,7 @@ use pointsman_spec::outbound::Outbound;
 
 use self::follow::{Follow, Followed};
 use super::Number;
-use crate::resolver::{ByName, Heard, Station, Upstream};
+use crate::resolver::{ByName, Heard, Station, Upstream, UpstreamCounts};
 
 /// What doors that speak DNS lead to.
 #[derive(Clone, Debug)]
@@ -170,6 +170,11 @@ impl DnsServer {
             Some(end) if end.is_answer() => Judged::Here(*end, decision.rule),
             Some(_) | None => Judged::Given,
         }
+    }
+
+    /// What became of questions to each of its upstreams.
+    pub fn counts(&self) -> impl Iterator<Item = UpstreamCounts> {
+        self.upstreams.iter().map(|upstream| upstream.counts())
     }
 
     /// The fixed addresses of a name.

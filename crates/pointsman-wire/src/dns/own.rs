@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::query::plain_name_end;
-use super::{CLASS_IN, Edns, HEADER, Query, WireName, code, flag, kind, put, u16_at};
+use super::{CLASS_IN, Edns, HEADER, MAX_MESSAGE, Query, WireName, code, flag, kind, put, u16_at};
 
 /// Why a reply is as it is, for the person who looks (RFC 8914).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +138,11 @@ pub(super) fn write_opt(
     limit: usize,
     out: &mut Vec<u8>,
 ) -> bool {
-    let opt = if query.edns().is_some() { OPT } else { 0 };
+    let length = out.len() - begin;
+    // Where no message can be longer, the records are worth more; a code of more than four bits cannot be said without.
+    let fills = length + OPT > MAX_MESSAGE && length <= limit && code <= flag::CODE;
+    let edns = query.edns().filter(|_| !fills);
+    let opt = if edns.is_some() { OPT } else { 0 };
     let whole = out.len() - begin + opt <= limit;
     if !whole {
         let flags = u16_at(out, begin + 2).unwrap_or(0) | flag::TRUNCATED;
@@ -146,7 +150,7 @@ pub(super) fn write_opt(
         put(out, begin + 6, &[0; 6]);
         out.truncate(begin + HEADER + query.question().len());
     }
-    let Some(edns) = query.edns() else {
+    let Some(edns) = edns else {
         return whole;
     };
     let additional = u16_at(out, begin + 10).unwrap_or(0).saturating_add(1);

@@ -465,6 +465,28 @@ fn what_does_not_fit_is_cut() {
 }
 
 #[test]
+fn the_longest_message_is_sent_without_what_is_ours() {
+    let asked = query("www.a.test", kind::A);
+    let asked = parse_query(&asked).unwrap();
+    let mut bytes = vec![0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+    bytes.extend_from_slice(asked.question());
+    let data = MAX_MESSAGE - bytes.len() - 12;
+    bytes.extend([0xc0, 12, 0xff, 0, 0, 1, 0, 0, 0, 60]);
+    bytes.extend(u16::try_from(data).unwrap().to_be_bytes());
+    bytes.resize(MAX_MESSAGE, 1);
+    let kept = Cached::new(&parse_response(&bytes).unwrap(), 60).unwrap();
+    let mut out = Vec::new();
+    assert!(kept.write(&asked, 0, MAX_MESSAGE, None, &mut out));
+    assert_eq!(
+        (out.len(), &out[6..12]),
+        (MAX_MESSAGE, &[0, 1, 0, 0, 0, 0][..])
+    );
+    out.clear();
+    assert!(!kept.write(&asked, 0, 1232, None, &mut out));
+    assert!(parse_response(&out).unwrap().is_truncated());
+}
+
+#[test]
 fn replies_of_our_own() {
     let asked = query("1.2.0.192.in-addr.arpa", kind::PTR);
     let asked = parse_query(&asked).unwrap();

@@ -45,6 +45,7 @@ fn status(outbounds: Vec<OutboundState>) -> Status {
         failing_tests: vec![],
         inbounds: Vec::new(),
         outbounds,
+        upstreams: vec![],
         rule_sets: 0,
         lists: Vec::new(),
         lacking: Default::default(),

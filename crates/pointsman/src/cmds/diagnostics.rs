@@ -33,6 +33,7 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
             udp_lost,
             udp_offload,
             queries,
+            dns_answers_dropped,
             bytes_sent,
             bytes_received,
             tests_failing,
@@ -79,6 +80,9 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         let some: Vec<_> = some.map(|(what, count)| format!("{count} {what}")).collect();
         if !some.is_empty() {
             out.line(format_args!("queries for names: {}", some.join(", ")))?;
+        }
+        for (upstream, count) in dns_answers_dropped {
+            out.line(format_args!("no answers, but from upstream {upstream}: {count}"))?;
         }
         if *tests_failing > 0 {
             out.line(format_args!(

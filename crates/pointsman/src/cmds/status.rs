@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pointsman_api::daemon::{Awaiting, FailingTest, Setback};
+use pointsman_api::daemon::{Awaiting, FailingTest, Setback, UpstreamState};
 use pointsman_api::{FetchedList, OutboundState, Status, route};
 use pointsman_policy::shown::plain;
 
@@ -46,6 +46,12 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         for outbound in &status.outbounds {
             out.line(format_args!("  {}", described(outbound)))?;
         }
+        if !status.upstreams.is_empty() {
+            out.line("upstreams:")?;
+        }
+        for upstream in &status.upstreams {
+            out.line(plain(&asked(upstream)))?;
+        }
         if status.rule_sets > 0 {
             out.line(match status.lists.len() {
                 0 => format!("rule sets: {}", status.rule_sets),
@@ -66,6 +72,21 @@ pub(crate) fn run(global: &Global, out: &mut Out) -> Result<(), Stop> {
         }
         Ok(())
     })
+}
+
+/// An upstream of the DNS server on one line.
+fn asked(upstream: &UpstreamState) -> String {
+    let UpstreamState {
+        name,
+        servers,
+        asked,
+        answered,
+        failed,
+        ms,
+    } = upstream;
+    let servers = servers.join(", ");
+    let took = ms.map_or_else(String::new, |ms| format!(" in {ms} ms on average"));
+    format!("  {name}: {servers}: asked {asked}, answered {answered}{took}, failed {failed}")
 }
 
 /// A fetched list on one line.

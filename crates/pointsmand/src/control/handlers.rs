@@ -11,16 +11,21 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
 use pointsman_config::Setup;
+use pointsman_config::explain;
 use pointsman_config::list_print::{Unsayable, as_list};
 use pointsman_config::picture::{Runs, as_dot, as_svg, need_headings, scenes};
 use pointsman_config::tree::print::as_tree;
 use pointsman_net::plane::DnsCounts;
+use pointsman_net::resolver::UpstreamCounts;
+use pointsman_net::spec::listening::{At, Listening};
 use pointsman_policy::Policy;
+use pointsman_policy::fact::InboundKind;
+use pointsman_spec::dns::UpstreamSpec;
 use serde::Deserialize;
 
 use super::Refusal;
 use super::outbounds::states;
-use crate::app::App;
+use crate::app::{App, InForce};
 
 /// `GET /v1/status`
 pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
@@ -31,9 +36,17 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
     } else {
         "running"
     };
-    let inbounds = in_force
-        .listening()
+    let listening = in_force.listening();
+    // Queries come in by UDP and TCP at one address.
+    let is_same = |it: &&Listening| match it.at {
+        At::Tcp(at) => listening
+            .iter()
+            .any(|other| other.kind == InboundKind::Dns && other.at == At::Udp(at)),
+        _ => false,
+    };
+    let inbounds = listening
         .iter()
+        .filter(|it| it.kind != InboundKind::Dns || !is_same(it))
         .map(|listening| api::daemon::InboundState {
             name: listening.name.to_string(),
             kind: listening.kind.as_str().to_owned(),
@@ -52,10 +65,47 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Json<api::Status> {
         failing_tests: failing_tests(setup).take(TESTS_TOLD).collect(),
         inbounds: inbounds.collect(),
         outbounds: states(&app, &in_force),
+        upstreams: upstreams(&in_force),
         rule_sets: rule_sets(setup),
         lists: lists(&app, setup),
         lacking: lacking(&app),
     })
+}
+
+/// The upstreams of the DNS server, in the order of the configuration.
+fn upstreams(in_force: &InForce) -> Vec<api::daemon::UpstreamState> {
+    let setup = in_force.about();
+    let ways = in_force.ways();
+    let alive = ways.generation().spec().dns.as_ref();
+    let Some((written, alive)) = setup.dns.as_ref().zip(alive) else {
+        return Vec::new();
+    };
+    let state = |(upstream, counts): (&UpstreamSpec, UpstreamCounts)| {
+        let servers = upstream.servers.iter();
+        let took = u64::try_from(counts.took.as_millis()).unwrap_or(u64::MAX);
+        api::daemon::UpstreamState {
+            name: upstream.name.to_string(),
+            servers: servers.map(|it| explain::server(it, setup)).collect(),
+            asked: counts.asked,
+            answered: counts.answered,
+            failed: counts.failed,
+            ms: took.checked_div(counts.answered),
+        }
+    };
+    let all = written.what.upstreams.iter().zip(alive.counts());
+    all.map(state).collect()
+}
+
+/// What came from upstreams of the DNS server that was no answer, by upstream.
+fn answers_dropped(in_force: &InForce) -> BTreeMap<String, u64> {
+    let ways = in_force.ways();
+    let alive = ways.generation().spec().dns.iter();
+    let counts = alive.flat_map(|server| server.counts());
+    let written = in_force.about().dns.iter();
+    let names = written.flat_map(|server| &server.what.upstreams);
+    let all = names.zip(counts);
+    let dropped = all.map(|(upstream, counts)| (upstream.name.to_string(), counts.dropped));
+    dropped.filter(|(_, count)| *count > 0).collect()
 }
 
 /// The most failing tests that `status` tells; `diagnostics` counts all.
@@ -103,6 +153,7 @@ pub(crate) async fn diagnostics(State(app): State<Arc<App>>) -> Json<api::Diagno
         udp_lost: lost(&app),
         udp_offload: offloads(&app),
         queries: queries(&app),
+        dns_answers_dropped: answers_dropped(&in_force),
         bytes_sent: counters.bytes_sent,
         bytes_received: counters.bytes_received,
         tests_failing: failing_tests(setup).count(),

@@ -1,6 +1,7 @@
 //! The DNS server, asked by `dig`: who hears of which name, and what comes back.
 
 mod asks;
+mod odd;
 mod secured;
 
 use std::io::{BufRead as _, BufReader};
@@ -186,6 +187,9 @@ fn rules_answer_by_themselves() {
         ("nodata.block A", "NOERROR"),
         ("refused.block A", "REFUSED"),
         ("+time=2 drop.block A", "none"),
+        ("+time=1 drop.block ANY", "none"),
+        ("+notcp refused.block ANY", "REFUSED"),
+        ("+notcp x.ads.test ANY", "NXDOMAIN"),
         ("x.ads.test A", "NXDOMAIN"),
         ("tracker.test HTTPS", "NXDOMAIN"),
     ] {

@@ -9,9 +9,8 @@ use pointsman_policy::condition::{DomainTest, NumberField};
 use pointsman_policy::fact::{Fact, Facts, Provenance};
 use pointsman_policy::geo::GeoDatabases;
 use pointsman_policy::model::{Origin, each_node};
-use pointsman_policy::request::Route;
 use pointsman_policy::{
-    Agreement, Condition, Domain, End, Host, Node as PolicyNode, OutboundId, Policy, Possible, Step,
+    Agreement, Condition, Domain, End, Host, OutboundId, Policy, Possible, Step,
 };
 
 use super::asking::{Said, own};
@@ -19,6 +18,7 @@ use super::dns::Dns;
 use super::policies::{Policies, line};
 use super::rule_sets::RuleSets;
 use crate::input::Input;
+use crate::name_server::leads_to;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Severity, Span};
 use crate::setup::{DnsEnd, DnsServer, FollowSpec, Kind};
@@ -75,24 +75,6 @@ pub(super) fn spec(
         ask: asked,
         undecided: said.undecided,
     })
-}
-
-/// The ends that steps may lead to.
-pub(super) fn leads_to(steps: &[PolicyNode]) -> BTreeSet<OutboundId> {
-    let mut found = BTreeSet::new();
-    each_node(steps, &mut |step| match step {
-        PolicyNode::Leaf { outbound, .. } => drop(found.insert(*outbound)),
-        PolicyNode::Rule(rule) => drop(found.insert(rule.outbound)),
-        PolicyNode::Request { request, .. } => {
-            found.extend(
-                Route::ALL
-                    .iter()
-                    .filter_map(|route| request.outbound(*route)),
-            );
-        }
-        _ => {}
-    });
-    found
 }
 
 fn no_upstream(

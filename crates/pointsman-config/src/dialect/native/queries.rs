@@ -12,12 +12,12 @@ use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy
 use super::answers;
 use super::asking::Said;
 use super::dns::{Dns, ServerKeys};
-use super::following::{self, Context, Used, leads_to};
+use super::following::{self, Context, Used};
 use super::list_files::plain_keys;
 use super::rule_sets::NativeScope;
 use super::{given, named, query_checks, query_doors};
 use crate::forward::origin;
-use crate::name_server::Ends;
+use crate::name_server::{Ends, leads_to};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::rule_list::{Fallback, RuleLists};
@@ -98,7 +98,6 @@ pub(super) fn read(
     };
     let decided = decided?;
     query_checks::unmet(&decided, &listen_key.span, problems);
-    query_checks::circles(dns, &doors, problems);
     body.extend(decided);
     let answers = of_answers(answers, &body, (&ends, &table), (dns, context), problems)?;
     query_checks::unmet(
@@ -138,6 +137,7 @@ pub(super) fn read(
         }),
         only_aliases,
     });
+    query_checks::circles(dns, &what, &doors, problems);
     (!doors.is_empty()).then(|| DnsServer {
         what,
         doors,

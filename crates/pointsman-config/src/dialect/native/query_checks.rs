@@ -1,15 +1,16 @@
 //! What is wrong with a DNS server that reads well: rules that no query meets, and upstreams that are the server itself.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use pointsman_policy::condition::{AddressOf, Side, ZoneOf};
 use pointsman_policy::model::each_node;
-use pointsman_policy::{Condition, Host, Need, Node as PolicyNode};
+use pointsman_policy::{Condition, Need, Node as PolicyNode};
 
 use super::dns::Dns;
 use super::policies::line;
+use crate::name_server::{listens, reached};
 use crate::problem::{Problems, Span};
-use crate::setup::{DoorSpec, Endpoint, NameServer, Server, Written};
+use crate::setup::{DnsSpec, DoorSpec, NameServer, Written};
 
 /// Warns of rules that ask for what no query has.
 pub(super) fn unmet(steps: &[PolicyNode], place: &Span, problems: &mut Problems) {
@@ -55,24 +56,34 @@ fn lacking(condition: &Condition) -> Option<&'static str> {
     }
 }
 
-/// Tells upstreams whose server is this DNS server: each question would be the next one.
-pub(super) fn circles(dns: &Dns<'_>, doors: &[Written<DoorSpec>], problems: &mut Problems) {
+/// Tells upstreams of queries whose server is this DNS server: each question would be the next one. Resolvers of inbounds
+/// may ask it.
+pub(super) fn circles(
+    dns: &Dns<'_>,
+    what: &DnsSpec,
+    doors: &[Written<DoorSpec>],
+    problems: &mut Problems,
+) {
     let own = |server: &NameServer| {
         let (NameServer::Tcp(at) | NameServer::Udp(at)) = server else {
             return None;
         };
+        let loopback = |address: IpAddr| address.is_loopback();
         let mut doors = doors.iter().filter(|_| at.via.is_none());
-        let door = doors.find(|door| listens(door, at.address))?;
+        let door = doors.find(|door| listens(&door.what, at.address, loopback))?;
         Some(format!(
             "`{}` listens on {}: it would ask itself",
-            door.name, at.address
+            door.what.name, at.address
         ))
     };
-    for resolver in &dns.resolvers {
+    let asked = reached(what);
+    let resolvers = (0..).zip(&dns.resolvers);
+    for (_, resolver) in resolvers.filter(|(at, _)| asked.contains(at)) {
         for message in resolver.servers.iter().filter_map(own) {
             if let Some(span) = &resolver.span {
-                problems.warning("dns-loop", span, message).hint = Some(
-                    "resolvers of inbounds may ask it; as an upstream of its own it fails every query".into(),
+                problems.error("dns-loop", span, message).hint = Some(
+                    "as an upstream of its own it fails every query; `resolver` of an inbound may name it"
+                        .into(),
                 );
             }
         }
@@ -82,18 +93,4 @@ pub(super) fn circles(dns: &Dns<'_>, doors: &[Written<DoorSpec>], problems: &mut
         problems.error("dns-loop", &place.span, message).hint =
             Some("name a server that is asked first by its address".into());
     }
-}
-
-fn listens(door: &DoorSpec, at: SocketAddr) -> bool {
-    let mut listens = door.listen.iter();
-    listens.any(|listen| match &listen.at {
-        Endpoint::Udp(Server {
-            host: Host::Address(address),
-            port,
-        }) => {
-            let same = *address == at.ip() || address.is_unspecified() && at.ip().is_loopback();
-            same && *port == at.port()
-        }
-        _ => false,
-    })
 }

@@ -32,15 +32,22 @@ impl Stage {
         let (name, kind) = (Domain::parse(name).unwrap(), RecordType::A);
         let question = WireQuestion::new(&Question { name, kind }).unwrap();
         let counts = Arc::clone(&self.counts);
-        self.questions
-            .join((7, question, depth, false), &self.tasks, || {
-                Box::pin(async move {
-                    counts[0].fetch_add(1, Ordering::Relaxed);
-                    sleep(SECOND).await;
-                    counts[1].fetch_add(1, Ordering::Relaxed);
-                    Heard::failed("told")
-                })
+        let key = Key {
+            asked: 7,
+            question,
+            whole: SECOND,
+            depth,
+            is_within: false,
+            is_for_query: false,
+        };
+        self.questions.join(key, &self.tasks, || {
+            Box::pin(async move {
+                counts[0].fetch_add(1, Ordering::Relaxed);
+                sleep(SECOND).await;
+                counts[1].fetch_add(1, Ordering::Relaxed);
+                Heard::failed("told")
             })
+        })
     }
 
     fn counts(&self) -> [usize; 2] {

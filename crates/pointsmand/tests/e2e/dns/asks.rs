@@ -74,11 +74,12 @@ fn a_name_is_asked_where_its_flow_leaves_and_where_rules_send_it() {
             "the inbound's resolver",
         ),
     ] {
-        let told = world.daemon.json(&["explain", words])["look_up"].clone();
-        assert_eq!(told["upstream"], upstream, "{words}: {told}");
+        let words: Vec<&str> = ["explain"].into_iter().chain(words.split(' ')).collect();
+        let told = world.daemon.json(&words)["look_up"].clone();
+        assert_eq!(told["upstream"], upstream, "{words:?}: {told}");
         assert!(
             told["reason"].as_str().unwrap().contains(reason),
-            "{words}: {told}"
+            "{words:?}: {told}"
         );
     }
     let told = world.daemon.json(&["explain", "dst=blocked.test:80"])["look_up"].clone();
@@ -176,4 +177,67 @@ fn a_relays_resolver_is_asked_and_not_the_systems() {
     bring("b.test");
     eventually("it was asked for", || systems.asked("b.test") > 0);
     assert_eq!(relays.asked("b.test"), 0);
+}
+
+/// D24: where the system's resolver is this server, it does not start with `system` as an upstream, and says which file.
+#[test]
+fn a_server_that_the_system_asks_does_not_ask_the_system() {
+    let host = Namespace::new("asks");
+    host.ip(&["address", "add", "10.9.9.2/32", "dev", "lo"]);
+    let names = Names::start(&host, "10.9.9.2", "127.0.0.9");
+    let directory = tempfile::tempdir().unwrap();
+    let resolv = directory.path().join("resolv.conf");
+    std::fs::write(&resolv, "nameserver 127.0.0.1\n").unwrap();
+    let mount = format!(
+        "mount --bind {} /etc/resolv.conf && exec \"$@\"",
+        resolv.display()
+    );
+    let start = |upstreams: &str| {
+        let text = format!(
+            "version: 1\npolicy: direct\ndns: {{ listen: \"udp://127.0.0.1:53\"{upstreams} }}\n"
+        );
+        let words = ["unshare", "--mount", "sh", "-c", &mount, "sh"];
+        Daemon::try_start(&Start {
+            files: vec![("pointsman.yaml", text)],
+            config: "pointsman.yaml",
+            namespace: Some(&host.name),
+            starter: words.map(str::to_owned).to_vec(),
+            ..Start::default()
+        })
+    };
+    for upstreams in [
+        "",
+        ", rules: [\"FALLBACK, system\"], upstreams: { near: \"udp://10.9.9.2\" }",
+    ] {
+        let Err((status, log)) = start(upstreams) else {
+            panic!("it started with {upstreams}");
+        };
+        assert_eq!(status.code(), Some(78), "{log}");
+        assert!(log.contains("error[dns-loop]"), "{log}");
+        assert!(log.contains("/etc/resolv.conf names 127.0.0.1"), "{log}");
+    }
+    let started = start(", upstreams: { near: \"udp://10.9.9.2\" }");
+    let daemon = started.map_err(|(_, log)| log).unwrap();
+    let packets = || {
+        let output = host
+            .command("cat")
+            .arg("/sys/class/net/lo/statistics/rx_packets")
+            .output();
+        let text = String::from_utf8(output.unwrap().stdout).unwrap();
+        text.trim().parse::<u64>().unwrap()
+    };
+    let before = packets();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(packets() - before < 10);
+    let mut dig = host.command("dig");
+    let reply = dig
+        .args(["+tries=1", "@127.0.0.1", "a.test"])
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8_lossy(&reply.stdout).contains("127.0.0.9"),
+        "{reply:?}"
+    );
+    assert_eq!(names.asked("a.test"), 1);
+    drop(daemon);
 }

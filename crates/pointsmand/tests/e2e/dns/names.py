@@ -2,7 +2,8 @@
 
 A: the answer. HTTPS, MX, TXT, SRV, CAA, NAPTR, DS, TYPE65280: fixed data. Labels say what else it does: `nx`, `nodata`
 (with a SOA of 60 s, minimum 5), `ttlN`, `big` (TXT that fits no datagram), `stall`, `slow` (1 s), `servfail`, `refused`, `lie` (another question), `noedns`, `to-x` (it is
-another name of x.test), `at-10-1-2-3` (that address).
+another name of x.test), `at-10-1-2-3` (that address), `port` (tells `from PORT`, too), `garble` and `long` (a datagram that cannot be read, or is longer than any should be),
+`spoof` (forged answers before the true one).
 """
 import socket, struct, sys, threading, time
 
@@ -60,6 +61,8 @@ def answer(query, transport):
             flags |= 0x0200
         else:
             answers = [record(16, ttl, DATA[16])] * 5
+    elif "long" in words and transport == "udp":
+        answers = [record(1, ttl, socket.inet_aton(ANSWER))] * 300
     elif kind == 1:
         own = next((w[3:].replace("-", ".") for w in words if w.startswith("at-")), ANSWER)
         answers = [record(1, ttl, socket.inet_aton(own))]
@@ -77,12 +80,33 @@ def answer(query, transport):
     opt = b"\x00" + struct.pack("!HHIH", 41, 1232, 0, 0) if edns and code != 1 else b""
     return head + question + b"".join(answers) + b"".join(authority) + opt
 
+def spoof(sock, other, query, true, before, client):
+    forged = bytearray(true)
+    at = forged.index(socket.inet_aton(ANSWER))
+    forged[at:at + 4] = bytes([10, 6, 6, 6])
+    for number in range(65536):
+        sock.sendto(struct.pack("!H", number) + forged[2:], before)
+    question = forged[:12] + b"\x04evil" + forged[12:]
+    sock.sendto(question, client)
+    other.sendto(forged, client)
+
 def udp():
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind((ADDRESS, PORT))
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other.bind((ADDRESS, 0))
+    before = None
     while True:
         query, client = sock.recvfrom(4096)
+        words = {label.lower().decode("latin-1") for label in parse(query)[0]}
         reply = answer(query, "udp")
+        if "port" in words:
+            print("from", client[1], flush=True)
+        if "spoof" in words and reply and before:
+            spoof(sock, other, query, reply, before, client)
+        if reply and "garble" in words:
+            reply = reply[:20]
+        before = client
         if reply:
             sock.sendto(reply, client)
 

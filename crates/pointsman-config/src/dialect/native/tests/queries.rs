@@ -200,7 +200,12 @@ fn rules_that_no_query_meets_are_told() {
     rule("SRC-IP-CIDR, 10.0.0.0/8", &[]);
     dns(
         "listen: 'udp://127.0.0.1:53', upstreams: { a: 'udp://127.0.0.1:53' }",
-        &["1:54: warning[dns-loop]: `dns` listens on 127.0.0.1:53: it would ask itself"],
+        &["1:54: error[dns-loop]: `dns` listens on 127.0.0.1:53: it would ask itself"],
+    );
+    // Resolvers of inbounds may.
+    dns(
+        "listen: 'udp://127.0.0.1:53', upstreams: { a: 'udp://127.0.0.1:53', b: 'udp://192.0.2.1' }, resolver: b",
+        &[],
     );
 }
 
