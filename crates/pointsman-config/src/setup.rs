@@ -19,6 +19,7 @@ use pointsman_policy::set::Key;
 use pointsman_policy::{OutboundId, Policy, Prefix};
 pub use pointsman_spec::address::{Endpoint, Families, Server, Uplink};
 pub use pointsman_spec::asks::AskSpec;
+pub use pointsman_spec::cache::CacheLimits;
 pub use pointsman_spec::dns::{AnswersSpec, DnsEnd, DnsLimits, DnsSpec, FollowSpec, UpstreamSpec};
 pub use pointsman_spec::door::{DoorSpec, Listen};
 pub use pointsman_spec::ids::{PolicyId, ResolverId};
@@ -115,6 +116,8 @@ pub struct Setup {
     pub bootstrap: Bootstrap,
     /// The DNS server, where there is one.
     pub dns: Option<DnsServer>,
+    /// What is kept of what name servers answer.
+    pub cache: CacheLimits,
     /// Where the daemon logs, and how loudly.
     pub log: Log,
     /// Where flows are logged.

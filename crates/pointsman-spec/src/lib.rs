@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod asks;
+pub mod cache;
 pub mod dns;
 pub mod door;
 pub mod ids;

@@ -26,6 +26,7 @@ use crate::door::Door;
 use crate::ends::{ClientAddr, Ends, LocalAddr};
 use crate::generation::Generation;
 use crate::outbound::Ways;
+use crate::resolver::clock;
 use crate::resolver::{Folded, Heard, Upstream, WireQuestion};
 use crate::shared::Shared;
 use crate::spec::dns::{DnsServer, QueryEnd};
@@ -33,10 +34,13 @@ use crate::spec::listening::ListenerId;
 
 /// Numbers of extended errors (RFC 8914 §4).
 const OTHER: u16 = 0;
+const STALE: u16 = 3;
 const PROHIBITED: u16 = 18;
 
 /// How long it holds that a rule refuses a name, in seconds: whoever changes the rule wants to see it.
 const BLOCKED_FOR: u32 = 10;
+/// How long an answer holds that holds no longer, in seconds (RFC 8767 §4).
+const STALE_FOR: u32 = 30;
 /// How long it holds what names of this place come to, in seconds.
 const LOCAL_FOR: u32 = 600;
 /// How long fixed addresses hold, in seconds.
@@ -292,7 +296,7 @@ impl Service {
                 return self.here(&query, &records, none, limit, out);
             }
         }
-        let (folded, now) = (Folded::of(&query), Instant::now());
+        let (folded, now) = (Folded::of(&query), clock::now());
         let mut judge = self
             .server
             .judges()
@@ -311,6 +315,7 @@ impl Service {
             }
             let became = match heard {
                 Heard::Told(_) => Became::Known,
+                Heard::Stale(_) => Became::Stale,
                 Heard::Failed(_) => Became::Failed,
             };
             told.heard(&heard, &shared.correlation, now, self.now);
@@ -499,7 +504,7 @@ impl Asking {
                 Verdict::Here(end, rule) => break Some((end, rule)),
             }
         };
-        let (limit, now) = (room(query, self.network), Instant::now());
+        let (limit, now) = (room(query, self.network), clock::now());
         if let Some((end, rule)) = by_rule {
             let why = Words::of_rule(BY_ANSWER, rule.as_ref());
             return refuse(query, end, why.as_str(), limit, out).0;
@@ -509,7 +514,7 @@ impl Asking {
             .heard(&heard, correlation, now, correlation::now());
         write_heard(query, &heard, now, limit, out);
         if let Heard::Failed(failure) = &heard
-            && self.ways.shared().dns_failures.is_due(now)
+            && self.ways.shared().dns_failures.is_due(Instant::now())
         {
             // No name is said: the log is not for what people ask.
             let why = &*failure.why;
@@ -517,6 +522,7 @@ impl Asking {
         }
         Some(match heard {
             Heard::Told(_) => Became::Asked,
+            Heard::Stale(_) => Became::Stale,
             Heard::Failed(_) => Became::Failed,
         })
     }
@@ -534,6 +540,14 @@ fn write_heard(query: &Query<'_>, heard: &Heard, now: Instant, limit: usize, out
     match heard {
         Heard::Told(kept) => {
             kept.message.write(query, kept.age(now), limit, None, out);
+        }
+        Heard::Stale(kept) => {
+            let why = ExtendedError {
+                number: STALE,
+                text: "nobody could tell anew",
+            };
+            kept.message
+                .write_stale(query, STALE_FOR, limit, Some(&why), out);
         }
         Heard::Failed(failure) => {
             let (code, number) = (failure.code, failure.number);

@@ -13,6 +13,8 @@ pub struct DnsCounts {
     pub asked: u64,
     /// Answered here: by rules, or by what the configuration says.
     pub here: u64,
+    /// Answered as an upstream said once: nobody could tell anew.
+    pub stale: u64,
     /// Nobody could tell.
     pub failed: u64,
     /// Refused: malformed, of a kind that is not answered, from a client who is not admitted, or too many at once.
@@ -29,6 +31,7 @@ pub(super) enum Became {
     Known,
     Asked,
     Here,
+    Stale,
     Failed,
     Refused,
     Dropped,
@@ -36,7 +39,7 @@ pub(super) enum Became {
 
 /// Counts while queries are answered.
 #[derive(Debug, Default)]
-pub(crate) struct Counts([AtomicU64; 6], AtomicU64);
+pub(crate) struct Counts([AtomicU64; 7], AtomicU64);
 
 impl Counts {
     pub(super) fn count(&self, became: Became) {
@@ -61,6 +64,7 @@ impl Counts {
             known: of(Became::Known),
             asked: of(Became::Asked),
             here: of(Became::Here),
+            stale: of(Became::Stale),
             failed: of(Became::Failed),
             refused: of(Became::Refused),
             dropped: of(Became::Dropped),
@@ -77,5 +81,6 @@ fn place(became: Became) -> usize {
         Became::Failed => 3,
         Became::Refused => 4,
         Became::Dropped => 5,
+        Became::Stale => 6,
     }
 }

@@ -39,8 +39,13 @@ impl Told {
         now: Instant,
         seconds: Seconds,
     ) {
-        if let (Heard::Told(kept), Some(name)) = (heard, &self.name) {
-            let (answer, since) = (&kept.message, kept.since());
+        let told = match heard {
+            Heard::Told(kept) => Some((&kept.message, kept.since())),
+            // Its times begin anew.
+            Heard::Stale(kept) => Some((&kept.message, now)),
+            Heard::Failed(_) => None,
+        };
+        if let (Some((answer, since)), Some(name)) = (told, &self.name) {
             correlation.remember(self.client, name, answer, since, now, seconds);
         }
     }

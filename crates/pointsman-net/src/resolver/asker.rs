@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_spec::cache::CacheLimits;
 use pointsman_spec::resolver::NameServer;
-use pointsman_wire::dns::code;
+use pointsman_wire::dns::{Cached, Lifetime, code};
 use tokio::time::{Instant, timeout_at};
 
-use super::exchange;
 use super::heard::{Failure, Heard, Kept};
 use super::list::{Asked, List};
 use super::message::Said;
@@ -20,6 +20,7 @@ use super::sockets::Place;
 use super::station::Station;
 use super::system::{Patience, SystemFiles};
 use super::turns::{PASS_BY, Sort, Sound, in_turn};
+use super::{clock, exchange};
 use crate::lookup::{Behalf, Transport};
 
 /// How long it holds that nobody could tell (RFC 9520, section 3.2: at least a second, 5 s at first).
@@ -84,7 +85,7 @@ impl<'a> Asker<'a> {
         let Behalf::Client(client) = self.transport.behalf() else {
             return Ok(None);
         };
-        let now = Instant::now();
+        let now = clock::now();
         let unknown = |question: &&WireQuestion| self.known(question.view(), now).is_none();
         match questions.iter().filter(unknown).count() {
             0 => Ok(None),
@@ -129,11 +130,27 @@ impl<'a> Asker<'a> {
         known.filter(|heard| !self.longest.is_zero() && heard.tells(self.patience.whole))
     }
 
+    /// What was known and holds no longer, where it may be told.
+    pub(super) fn stale(&self, question: QuestionView<'_>, now: Instant) -> Option<Arc<Kept>> {
+        let (cache, asked) = (&self.station.cache, self.servers.upstreams.asked);
+        let stale = cache.stale(asked, question, now);
+        stale.filter(|_| !self.longest.is_zero())
+    }
+
     /// What is known; else the question, under way.
     pub(super) fn begin(&self, question: QuestionView<'_>) -> Result<Heard, Hearing> {
-        if let Some(known) = self.known(question, Instant::now()) {
-            return Ok(known);
+        match self.known(question, clock::now()) {
+            Some(known) => Ok(known),
+            None => Err(self.join(question, false)),
         }
+    }
+
+    /// Asks anew what is known, for those who ask next.
+    pub(super) fn renew(&self, question: QuestionView<'_>) {
+        self.leave(self.join(question, true));
+    }
+
+    fn join(&self, question: QuestionView<'_>, is_known: bool) -> Hearing {
         let (asked, question) = (self.servers.upstreams.asked, question.to_owned());
         let is_within = self.transport.behalf() == Behalf::Question;
         let key = Key {
@@ -153,11 +170,12 @@ impl<'a> Asker<'a> {
                 transport: self.transport.share(),
                 question,
                 is_within,
+                is_known,
             };
             Box::pin(async move { asking.find().await }) as _
         };
         let tasks = self.transport.questions();
-        Err(self.station.questions.join(key, tasks, find))
+        self.station.questions.join(key, tasks, find)
     }
 
     /// Whether nothing was heard of that type from any server for a whole budget.
@@ -182,6 +200,8 @@ struct Asking {
     question: WireQuestion,
     /// Whether another question stands on it.
     is_within: bool,
+    /// Whether it is asked though an answer is known.
+    is_known: bool,
 }
 
 impl Asking {
@@ -192,9 +212,10 @@ impl Asking {
         let (sort, all) = (Sort::from(self.question.kind()), &upstreams.all);
         // The question before this one may have ended since its asker looked.
         let (cache, asked) = (&self.station.cache, upstreams.asked);
-        let known = cache.get(asked, self.question.view(), self.longest, begun);
+        let known = cache.get(asked, self.question.view(), self.longest, clock::now());
         let keeps = !self.longest.is_zero();
-        if let Some(known) = known.filter(|it| keeps && it.tells(self.patience.whole)) {
+        let counts = |it: &Heard| !self.is_known && keeps && it.tells(self.patience.whole);
+        if let Some(known) = known.filter(counts) {
             return known;
         }
         let Patience { whole, datagrams } = self.patience;
@@ -230,13 +251,14 @@ impl Asking {
         };
         upstreams.tally.begins();
         let told = in_turn(&order, until, |_| PASS_BY, ask, heard).await;
-        let now = Instant::now();
-        upstreams.tally.ends(told.is_ok(), now - begun);
+        upstreams.tally.ends(told.is_ok(), begun.elapsed());
+        let now = clock::now();
         let (heard, until) = match told {
             Ok((turn, Said::Told(message, seconds))) => {
+                let (message, seconds) = within(message, seconds, &cache.limits());
                 let until = now + Duration::from_secs(seconds.into());
-                let from = servers[order[turn]].to_string().into();
-                let kept = Kept::new(message, now, until, from);
+                let from = upstreams.called(order[turn], &servers[order[turn]]);
+                let kept = Kept::new(message, now, seconds, from);
                 (Heard::Told(Arc::new(kept)), until)
             }
             // Nothing else settles a question.
@@ -257,6 +279,20 @@ impl Asking {
         }
         heard
     }
+}
+
+/// An answer, and for how many seconds it holds, within the limits.
+fn within(message: Arc<Cached>, seconds: u32, limits: &CacheLimits) -> (Cached, u32) {
+    let whole = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    let lifetime = message.response().map(|response| response.lifetime());
+    let (least, most) = match lifetime {
+        Some(Lifetime::Records(_)) => (whole(limits.min_ttl), whole(limits.max_ttl)),
+        // Who hears it keeps it as long (RFC 2308 §3).
+        _ => (0, whole(limits.negative_ttl).min(seconds)),
+    };
+    let mut message = Arc::unwrap_or_clone(message);
+    message.limit(least, most);
+    (message, seconds.clamp(least, most.max(least)))
 }
 
 fn silent(limit: Duration) -> String {

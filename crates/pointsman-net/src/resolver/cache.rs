@@ -4,17 +4,18 @@
 //! and again stays, whatever a flood of names asks for that nobody asks twice. Absent: clocks; whoever comes brings the
 //! time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use pointsman_spec::cache::CacheLimits;
 use quick_cache::sync::Cache as Store;
 use quick_cache::{Equivalent, Weighter};
 use tokio::time::Instant;
 
-use super::heard::Heard;
+use super::heard::{Heard, Kept, Trouble};
 use super::question::{QuestionView, WireQuestion};
 
-/// What all answers may take, in bytes: some 30,000 of them.
-const SIZE: u64 = 8 << 20;
 /// An entry of a usual answer, in bytes, with what the table itself takes for it.
 const USUAL: u64 = 256;
 
@@ -23,7 +24,13 @@ pub(super) type UpstreamId = u64;
 
 /// A lock is held for a look at a part of the table, never over a wait.
 #[derive(Debug)]
-pub(super) struct Cache(Store<Key, Entry, Weight>);
+pub(super) struct Cache {
+    store: Store<Key, Entry, Weight>,
+    /// For what is put in.
+    limits: Mutex<CacheLimits>,
+    /// ... of those, what is asked for with each look.
+    prefetches: AtomicBool,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key(UpstreamId, WireQuestion);
@@ -34,9 +41,9 @@ struct KeyView<'a>(UpstreamId, QuestionView<'a>);
 #[derive(Clone, Debug)]
 enum Entry {
     /// What a server told holds as long as it says itself.
-    Told(Heard),
-    /// That nobody could tell, until then.
-    Failed(Heard, Instant),
+    Told(Arc<Kept>),
+    /// That nobody could tell.
+    Failed(Arc<Trouble>),
 }
 
 #[derive(Clone, Debug)]
@@ -44,12 +51,43 @@ struct Weight;
 
 impl Default for Cache {
     fn default() -> Self {
-        let usual = usize::try_from(SIZE / USUAL).unwrap_or(usize::MAX);
-        Self(Store::with_weighter(usual, SIZE, Weight))
+        let limits = CacheLimits::default();
+        let usual = usize::try_from(limits.size / USUAL).unwrap_or(usize::MAX);
+        Self {
+            store: Store::with_weighter(usual, limits.size, Weight),
+            limits: Mutex::new(limits),
+            prefetches: AtomicBool::new(limits.prefetch),
+        }
     }
 }
 
 impl Cache {
+    /// Keeps as much as is said there from now on, and for as long. Where the times are others than before, nothing that
+    /// is kept counts any more.
+    pub(super) fn limit(&self, limits: &CacheLimits) {
+        let times = |of: &CacheLimits| (of.min_ttl, of.max_ttl, of.negative_ttl);
+        let before = {
+            let mut now = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *now, *limits)
+        };
+        self.prefetches.store(limits.prefetch, Ordering::Relaxed);
+        if before.size != limits.size {
+            self.store.set_capacity(limits.size);
+        }
+        if times(&before) != times(limits) {
+            self.store.clear();
+        }
+    }
+
+    pub(super) fn limits(&self) -> CacheLimits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what is asked for again is asked for before it ends.
+    pub(super) fn prefetches(&self) -> bool {
+        self.prefetches.load(Ordering::Relaxed)
+    }
+
     /// What is known of a question, no older than that.
     pub(super) fn get(
         &self,
@@ -58,14 +96,29 @@ impl Cache {
         longest: Duration,
         now: Instant,
     ) -> Option<Heard> {
-        match self.0.get(&KeyView(asked, question))? {
-            Entry::Told(Heard::Told(kept)) => kept.holds(now, longest).then_some(Heard::Told(kept)),
-            Entry::Failed(heard, until) => (now < until).then_some(heard),
-            Entry::Told(Heard::Failed(_)) => None,
+        match self.store.get(&KeyView(asked, question))? {
+            Entry::Told(kept) if kept.holds(now, longest) => Some(Heard::Told(kept)),
+            // That nobody could tell beside it.
+            Entry::Told(kept) => kept.trouble(now).map(Heard::Failed),
+            Entry::Failed(trouble) => trouble.holds(now).map(Heard::Failed),
         }
     }
 
-    /// Keeps an answer until then, in place of the one before.
+    /// What was known of a question and holds no longer, so long as it may be told.
+    pub(super) fn stale(
+        &self,
+        asked: UpstreamId,
+        question: QuestionView<'_>,
+        now: Instant,
+    ) -> Option<Arc<Kept>> {
+        let Entry::Told(kept) = self.store.get(&KeyView(asked, question))? else {
+            return None;
+        };
+        kept.is_stale(now, self.limits().stale).then_some(kept)
+    }
+
+    /// Keeps an answer until then, in place of the one before. That nobody could tell takes no place of what was told and
+    /// may be told yet.
     pub(super) fn put(
         &self,
         asked: UpstreamId,
@@ -74,20 +127,36 @@ impl Cache {
         until: Instant,
         now: Instant,
     ) {
-        if until <= now {
-            self.0.remove(&KeyView(asked, question.view()));
-            return;
-        }
+        let key = KeyView(asked, question.view());
         let entry = match heard {
-            Heard::Told(_) => Entry::Told(heard),
-            Heard::Failed(_) => Entry::Failed(heard, until),
+            Heard::Told(_) if until <= now => {
+                self.store.remove(&key);
+                return;
+            }
+            Heard::Told(kept) => Entry::Told(kept),
+            Heard::Failed(failure) => {
+                let trouble = Trouble { failure, until };
+                let stale = self.limits().stale;
+                match self.store.get(&key) {
+                    Some(Entry::Told(kept)) if kept.may_be_told(now, stale) => {
+                        kept.note(trouble, now);
+                        return;
+                    }
+                    _ if until <= now => {
+                        self.store.remove(&key);
+                        return;
+                    }
+                    _ => Entry::Failed(Arc::new(trouble)),
+                }
+            }
+            Heard::Stale(_) => return,
         };
-        self.0.insert(Key(asked, question.clone()), entry);
+        self.store.insert(Key(asked, question.clone()), entry);
     }
 
     /// Drops all that they answered: nobody asks them any more.
     pub(super) fn forget(&self, asked: UpstreamId) {
-        self.0.retain(|Key(of, _), _| *of != asked);
+        self.store.retain(|Key(of, _), _| *of != asked);
     }
 }
 
@@ -99,10 +168,14 @@ impl Equivalent<Key> for KeyView<'_> {
 
 impl Weighter<Key, Entry> for Weight {
     fn weight(&self, key: &Key, entry: &Entry) -> u64 {
-        let (Entry::Told(heard) | Entry::Failed(heard, _)) = entry;
-        // A slot of the table, and what the allocator adds to three pieces.
-        const OWN: usize = size_of::<(Key, Entry)>() + 96;
-        let size = OWN + key.1.bytes().len() + heard.size();
+        // A slot of the table, half a slot of what it remembers of those that went, and what the allocator adds to three
+        // pieces.
+        const OWN: usize = size_of::<(Key, Entry)>() * 3 / 2 + 12 + 48;
+        let heard = match entry {
+            Entry::Told(kept) => kept.size(),
+            Entry::Failed(trouble) => trouble.size(),
+        };
+        let size = OWN + key.1.bytes().len() + heard;
         u64::try_from(size).unwrap_or(u64::MAX)
     }
 }
@@ -152,7 +225,7 @@ mod tests {
         cache.put(1, &a("a.test"), why("y"), now + seconds(9), now);
         assert_eq!((after(8), after(9)), (Some(why("y")), None));
         cache.put(1, &a("a.test"), why("z"), now, now);
-        assert_eq!((after(0), cache.0.len()), (None, 0));
+        assert_eq!((after(0), cache.store.len()), (None, 0));
     }
 
     #[test]
@@ -172,7 +245,11 @@ mod tests {
                 hits += usize::from(cache.find(1, &hot[at], now).is_some());
             }
         }
-        assert!(cache.0.weight() <= SIZE, "{}", cache.0.weight());
+        assert!(
+            cache.store.weight() <= CacheLimits::default().size,
+            "{}",
+            cache.store.weight()
+        );
         assert!(hits > 9_900, "{hits} of 10,000");
     }
 
@@ -186,6 +263,95 @@ mod tests {
         cache.forget(1);
         assert_eq!(cache.find(1, &a("a.test"), now), None);
         assert!(cache.find(2, &a("a.test"), now).is_some());
-        assert_eq!(cache.0.len(), 1);
+        assert_eq!(cache.store.len(), 1);
+    }
+
+    /// An answer to a question for that name's address, which holds for so many seconds.
+    fn told(name: &str, since: Instant, count: u32) -> Heard {
+        let wire = pointsman_wire::dns::WireName::from_text(name).unwrap();
+        let mut message = b"\0\x07\x81\x80\0\x01\0\x01\0\0\0\0".to_vec();
+        message.extend(wire.as_bytes());
+        message.extend(b"\0\x01\0\x01\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x0a\0\0\x01");
+        let response = pointsman_wire::dns::parse_response(&message).unwrap();
+        let message = pointsman_wire::dns::Cached::new(&response, 60).unwrap();
+        Heard::Told(Arc::new(Kept::new(message, since, count, "".into())))
+    }
+
+    #[test]
+    fn what_was_told_outlives_that_nobody_can_tell() {
+        let (cache, now) = (Cache::default(), Instant::now());
+        cache.limit(&CacheLimits {
+            stale: seconds(100),
+            ..CacheLimits::default()
+        });
+        let (question, at) = (a("a.test"), |count| now + seconds(count));
+        let stale = |count| cache.stale(1, question.view(), at(count));
+        cache.put(1, &question, told("a.test", now, 10), at(10), now);
+        assert!(cache.find(1, &question, at(9)).is_some() && stale(9).is_none());
+        assert!(cache.find(1, &question, at(10)).is_none());
+        let kept = stale(10).unwrap();
+        assert!(!kept.is_left_alone(at(10)));
+        // It is not forgotten by a failure, which counts for its own time, and for 30 s who asks is told at once.
+        cache.put(1, &question, Heard::failed("x"), at(25), at(20));
+        assert_eq!(cache.find(1, &question, at(24)), Some(Heard::failed("x")));
+        assert_eq!(cache.find(1, &question, at(25)), None);
+        assert!(kept.is_left_alone(at(49)) && !kept.is_left_alone(at(50)));
+        assert!(stale(109).is_some() && stale(110).is_none());
+        // Then it is as any other.
+        cache.put(1, &question, Heard::failed("y"), at(130), at(120));
+        assert_eq!(cache.find(1, &question, at(129)), Some(Heard::failed("y")));
+        assert!(stale(129).is_none());
+        // While it holds, no failure takes its place.
+        cache.put(1, &question, told("a.test", now, 200), at(200), now);
+        cache.put(1, &question, Heard::failed("z"), at(135), at(130));
+        assert!(matches!(
+            cache.find(1, &question, at(131)),
+            Some(Heard::Told(_))
+        ));
+    }
+
+    #[test]
+    fn what_is_asked_for_again_is_due_once_in_its_last_tenth() {
+        let now = Instant::now();
+        let Heard::Told(kept) = told("a.test", now, 100) else {
+            panic!("an answer");
+        };
+        let due = |count| kept.is_due(now + seconds(count));
+        assert!(!due(1) && !due(89) && due(90) && !due(91));
+        // Nobody asked for it in between.
+        let Heard::Told(seldom) = told("a.test", now, 100) else {
+            panic!("an answer");
+        };
+        assert!(!seldom.is_due(now + seconds(95)) && seldom.is_due(now + seconds(96)));
+    }
+
+    #[test]
+    fn another_size_counts_at_once_and_other_times_forget() {
+        let (cache, now) = (Cache::default(), Instant::now());
+        let fill = |count: u32| {
+            for n in 0..count {
+                let name = format!("name{n}.example.test");
+                cache.put(1, &a(&name), told(&name, now, 60), now + seconds(60), now);
+            }
+        };
+        fill(1000);
+        assert_eq!(cache.store.len(), 1000);
+        let small = CacheLimits {
+            size: 64 << 10,
+            ..CacheLimits::default()
+        };
+        cache.limit(&small);
+        assert!(cache.store.weight() <= 64 << 10 && cache.store.len() > 50);
+        cache.limit(&CacheLimits::default());
+        fill(1000);
+        assert_eq!(cache.store.len(), 1000);
+        cache.limit(&CacheLimits {
+            max_ttl: seconds(30),
+            ..CacheLimits::default()
+        });
+        assert_eq!(cache.store.len(), 0);
+        // As many usual answers as fit.
+        fill(100_000);
+        assert!(cache.store.len() > 26_000, "{}", cache.store.len());
     }
 }

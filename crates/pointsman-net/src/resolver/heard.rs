@@ -2,13 +2,15 @@
 //!
 //! Invariant: a message is kept as it came but for its times to live, so that whoever asks anew gets the same records.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pointsman_policy::Domain;
 use pointsman_wire::dns::{Cached, WireName, code};
 use tokio::time::Instant;
 
+use super::clock;
 use crate::lookup::{Answer, Data, Record, Source};
 
 /// What is known of a question.
@@ -16,23 +18,51 @@ use crate::lookup::{Answer, Data, Record, Source};
 pub(crate) enum Heard {
     /// A server told.
     Told(Arc<Kept>),
+    /// A server told once; that holds no longer, and nobody can tell now (RFC 8767).
+    Stale(Arc<Kept>),
     /// Nobody could.
     Failed(Arc<Failure>),
 }
 
 /// A message that says that there are records, none of that type, or no such name.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Kept {
-    pub(crate) message: Arc<Cached>,
-    /// When it came.
-    pub(super) since: Instant,
-    /// Until when it holds.
-    pub(super) until: Instant,
+    pub(crate) message: Cached,
+    /// When it came, by [`super::clock`].
+    since: Instant,
+    /// For how many seconds it holds.
+    seconds: u32,
     /// The server in words: `udp 192.0.2.1:53`.
     pub(crate) from: Arc<str>,
     /// The names that it says the name is another one for.
     pub(crate) aliases: Box<[Domain]>,
+    /// How often it was told, as far as that matters.
+    told: AtomicU8,
+    /// It is being asked for anew.
+    is_renewed: AtomicBool,
+    /// That nobody could tell when it was asked for again.
+    setback: Mutex<Option<Box<Setback>>>,
 }
+
+#[derive(Debug)]
+struct Setback {
+    trouble: Trouble,
+    /// When it was so.
+    at: Instant,
+}
+
+/// That nobody could tell, until then.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) failure: Arc<Failure>,
+    pub(super) until: Instant,
+}
+
+/// How long servers that could not tell are left alone while there is a stale answer (RFC 8767 §5).
+const LEFT_ALONE: Duration = Duration::from_secs(30);
+
+/// What is told that often is asked for before it ends.
+const OFTEN: u8 = 2;
 
 /// Why nobody could tell. It says nothing of the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,31 +98,20 @@ impl Heard {
     /// Whether it says something to whoever would wait so long: a silence that was shorter does not.
     pub(super) fn tells(&self, patience: Duration) -> bool {
         match self {
-            Self::Told(_) => true,
+            Self::Told(_) | Self::Stale(_) => true,
             Self::Failed(failure) => failure.silent_for.is_none_or(|given| given >= patience),
-        }
-    }
-
-    /// How much memory it takes, in bytes.
-    pub(super) fn size(&self) -> usize {
-        match self {
-            Self::Told(kept) => {
-                // A name's text, and what counts who shares it.
-                let names = kept.aliases.iter();
-                let names = names.map(|name| size_of::<Domain>() + 16 + name.as_str().len());
-                kept.message.size() + size_of::<Kept>() + names.sum::<usize>()
-            }
-            Self::Failed(failure) => size_of::<Failure>() + failure.why.len(),
         }
     }
 
     /// What it says of the addresses of the name; it holds for no longer than so much after it came.
     pub(super) fn answer(self, longest: Duration) -> Answer {
         let kept = match self {
-            Self::Told(kept) => kept,
+            Self::Told(kept) | Self::Stale(kept) => kept,
             Self::Failed(failure) => return Answer::Failed(Arc::clone(&failure.why)),
         };
-        let until = kept.until.min(kept.since + longest);
+        let longest = Duration::from_secs(kept.seconds.into()).min(longest);
+        let age = clock::now().saturating_duration_since(kept.since);
+        let until = Instant::now() + longest.saturating_sub(age);
         let from = Source::Server(Arc::clone(&kept.from));
         let records = records(&kept.message);
         match (kept.message.code(), records.is_empty()) {
@@ -113,32 +132,106 @@ impl Kept {
         self.since
     }
 
-    /// What a server said, which came just now and holds until then.
-    pub(super) fn new(
-        message: Arc<Cached>,
-        since: Instant,
-        until: Instant,
-        from: Arc<str>,
-    ) -> Self {
-        let aliases = aliases(&message);
-        Self {
-            message,
-            since,
-            until,
-            from,
-            aliases,
-        }
-    }
-
     /// How many seconds ago it came.
     pub(crate) fn age(&self, now: Instant) -> u32 {
         let age = now.saturating_duration_since(self.since).as_secs();
         u32::try_from(age).unwrap_or(u32::MAX)
     }
 
+    /// What came just now and holds for so many seconds.
+    pub(super) fn new(message: Cached, since: Instant, seconds: u32, from: Arc<str>) -> Self {
+        Self {
+            aliases: aliases(&message),
+            message,
+            since,
+            seconds,
+            from,
+            told: AtomicU8::new(0),
+            is_renewed: AtomicBool::new(false),
+            setback: Mutex::default(),
+        }
+    }
+
+    fn until(&self) -> Instant {
+        self.since + Duration::from_secs(self.seconds.into())
+    }
+
     /// Whether it holds, so long as it is no older than that.
     pub(super) fn holds(&self, now: Instant, longest: Duration) -> bool {
-        now < self.until && now < self.since + longest
+        now < self.until() && now < self.since + longest
+    }
+
+    /// Whether it held, and that is no longer ago.
+    pub(super) fn is_stale(&self, now: Instant, stale: Duration) -> bool {
+        (self.until()..self.until() + stale).contains(&now)
+    }
+
+    /// Whether it holds, or held no longer ago than that.
+    pub(super) fn may_be_told(&self, now: Instant, stale: Duration) -> bool {
+        now < self.until() + stale
+    }
+
+    /// That nobody could tell what it is now.
+    pub(super) fn note(&self, trouble: Trouble, at: Instant) {
+        // It may be asked for once more.
+        self.is_renewed.store(false, Ordering::Relaxed);
+        *self.setback() = Some(Box::new(Setback { trouble, at }));
+    }
+
+    /// Why nobody could tell when it was asked for again, as long as that holds.
+    pub(super) fn trouble(&self, now: Instant) -> Option<Arc<Failure>> {
+        self.setback().as_ref()?.trouble.holds(now)
+    }
+
+    /// Whether nobody could tell of late, so that nobody is asked.
+    pub(super) fn is_left_alone(&self, now: Instant) -> bool {
+        let setback = self.setback();
+        let at = setback.as_ref().map(|setback| setback.at);
+        at.is_some_and(|at| now.saturating_duration_since(at) < LEFT_ALONE)
+    }
+
+    /// It is told once more; whether it should be asked for anew, which is said once.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let told = self.told.load(Ordering::Relaxed);
+        if told < OFTEN {
+            self.told.store(told + 1, Ordering::Relaxed);
+        }
+        let age = now.saturating_duration_since(self.since);
+        let is_late = age * 10 >= Duration::from_secs(self.seconds.into()) * 9;
+        is_late && told + 1 >= OFTEN && !self.is_renewed.swap(true, Ordering::Relaxed)
+    }
+
+    /// How much memory it takes, in bytes.
+    pub(super) fn size(&self) -> usize {
+        // A name's text, and what counts who shares it.
+        let names = self.aliases.iter();
+        let names = names.map(|name| size_of::<Domain>() + 16 + name.as_str().len());
+        self.message.size() - size_of::<Cached>() + size_of::<Self>() + names.sum::<usize>()
+    }
+
+    fn setback(&self) -> MutexGuard<'_, Option<Box<Setback>>> {
+        self.setback.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |it: &Self| (it.since, it.seconds);
+        of(self) == of(other) && self.message == other.message && self.from == other.from
+    }
+}
+
+impl Eq for Kept {}
+
+impl Trouble {
+    /// Why, as long as that holds.
+    pub(super) fn holds(&self, now: Instant) -> Option<Arc<Failure>> {
+        (now < self.until).then(|| Arc::clone(&self.failure))
+    }
+
+    /// How much memory it takes, in bytes.
+    pub(super) fn size(&self) -> usize {
+        size_of::<Self>() + size_of::<Failure>() + self.failure.why.len()
     }
 }
 

@@ -107,18 +107,13 @@ pub(super) fn response(bytes: &[u8], id: u16, question: &WireQuestion) -> Option
     if response.is_truncated() {
         return Some(Said::Truncated);
     }
-    // Of what is not there the records told are no longer than it holds (RFC 2308 §3): who hears it keeps it as long.
-    let (seconds, told) = match response.lifetime() {
-        Lifetime::Records(seconds) => (seconds.min(MOST), MOST),
-        Lifetime::Negative(seconds) => {
-            let seconds = seconds.min(MOST_NEGATIVE);
-            (seconds, seconds)
-        }
+    let seconds = match response.lifetime() {
+        Lifetime::Records(seconds) | Lifetime::Negative(seconds) => seconds.min(MOST),
         // Without a statement: long enough to spare the server a burst, short enough to forget soon.
-        Lifetime::Unstated => (UNSTATED, UNSTATED),
+        Lifetime::Unstated => UNSTATED,
         Lifetime::Failure => return Some(Said::Failed(refused(&response))),
     };
-    Some(match Cached::new(&response, told) {
+    Some(match Cached::new(&response, MOST) {
         Some(kept) => Said::Told(Arc::new(kept), seconds),
         // Its records cannot be read: as where it was cut.
         None => Said::Truncated,
@@ -134,11 +129,9 @@ pub(super) fn is_garbled(bytes: &[u8], id: u16) -> bool {
         && dns::parse_response(bytes).is_err()
 }
 
-/// In seconds: a wrong time to live of a week must not outlive a move.
-const MOST: u32 = 86_400;
+/// In seconds: a week, which is more than anybody keeps an answer.
+const MOST: u32 = 604_800;
 const UNSTATED: u32 = 10;
-/// ... and a typo in a zone must heal, though RFC 2308 §5 allows three hours.
-const MOST_NEGATIVE: u32 = 900;
 
 fn refused(response: &Response<'_>) -> Refusal {
     let code = response.code();
@@ -195,8 +188,8 @@ mod tests {
             return Some(Read::Other(said));
         };
         let since = Instant::now();
-        let until = since + Duration::from_secs(seconds.into());
-        let kept = Kept::new(message, since, until, "".into());
+        let message = Arc::unwrap_or_clone(message);
+        let kept = Kept::new(message, since, seconds, "".into());
         let longest = Duration::from_secs(3600);
         Some(match Heard::Told(Arc::new(kept)).answer(longest) {
             Answer::Records { records, .. } => Read::Records(records.to_vec()),

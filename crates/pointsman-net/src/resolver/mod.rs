@@ -7,6 +7,7 @@
 
 mod asker;
 mod cache;
+pub(crate) mod clock;
 mod exchange;
 mod families;
 mod heard;

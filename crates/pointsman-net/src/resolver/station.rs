@@ -6,8 +6,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
+
+use pointsman_spec::cache::CacheLimits;
+use pointsman_spec::resolver::NameServer;
 
 use super::cache::{Cache, UpstreamId};
 use super::line::Line;
@@ -42,6 +45,8 @@ pub(super) struct Upstreams {
     /// ... by these connections.
     pub(super) lines: Box<[Arc<Line>]>,
     pub(super) tally: Tally,
+    /// What each is called.
+    called: Box<[OnceLock<Arc<str>>]>,
     station: Weak<Station>,
 }
 
@@ -63,6 +68,11 @@ impl Station {
         }
     }
 
+    /// Keeps as much of answers from now on, and for as long.
+    pub fn limit(&self, limits: &CacheLimits) {
+        self.cache.limit(limits);
+    }
+
     /// Those servers, by those ways.
     pub(super) fn upstreams(self: &Arc<Self>, all: &[Reached]) -> Arc<Upstreams> {
         let mut table = self.table();
@@ -74,6 +84,7 @@ impl Station {
             all: all.into(),
             lines: all.iter().map(|reached| self.line(reached)).collect(),
             tally: Tally::default(),
+            called: all.iter().map(|_| OnceLock::new()).collect(),
             station: Arc::downgrade(self),
         });
         table.insert(Arc::clone(&upstreams.all), Arc::downgrade(&upstreams));
@@ -112,6 +123,15 @@ impl Station {
     }
 }
 
+impl Upstreams {
+    /// What one of them is called: all its answers share that.
+    pub(super) fn called(&self, at: usize, server: &NameServer) -> Arc<str> {
+        let name = || Arc::from(server.to_string());
+        let called = self.called.get(at);
+        called.map_or_else(name, |called| Arc::clone(called.get_or_init(name)))
+    }
+}
+
 impl Drop for Upstreams {
     fn drop(&mut self) {
         let Some(station) = self.station.upgrade() else {
@@ -134,7 +154,7 @@ impl Drop for Upstreams {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pointsman_spec::resolver::{NameServer, Place};
+    use pointsman_spec::resolver::Place;
 
     fn servers(last: u8) -> Vec<Reached> {
         let place = Place {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use pointsman_policy::Domain;
 use pointsman_spec::dns::UpstreamSpec;
 use pointsman_spec::outbound::Outbound;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::asker::Asker;
+use super::clock;
 use super::heard::Heard;
 use super::list::List;
 use super::question::{QuestionView, WireQuestion};
@@ -18,8 +19,12 @@ use super::system::SystemFiles;
 use super::tally::UpstreamCounts;
 use crate::lookup::Transport;
 
-/// No answer holds for longer than a day.
-const LONGEST: Duration = Duration::from_secs(86_400);
+/// Answers hold as long as the cache says, and none for longer than a week.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// How long who asks waits for an answer where there is a stale one: below the 2 s after which many ask anew
+/// (RFC 8767 §5).
+const WAITED: Duration = Duration::from_millis(1800);
 
 /// Name servers that are asked in turn.
 #[derive(Debug)]
@@ -75,7 +80,21 @@ impl Upstream {
             true => Some(self.station.system.fresh()?),
             false => None,
         };
-        self.asker(files.as_deref(), transport).known(question, now)
+        let asker = self.asker(files.as_deref(), transport);
+        match asker.known(question, now) {
+            Some(Heard::Told(kept)) => {
+                let is_due = self.station.cache.prefetches() && kept.is_due(now);
+                if is_due && !kept.is_left_alone(now) {
+                    asker.renew(question);
+                }
+                Some(Heard::Told(kept))
+            }
+            other => {
+                let stale = asker.stale(question, now);
+                let left_alone = stale.filter(|kept| kept.is_left_alone(now));
+                left_alone.map(Heard::Stale).or(other)
+            }
+        }
     }
 
     /// What is known, else what the servers say. Dropping it gives the question up for oneself alone.
@@ -88,20 +107,37 @@ impl Upstream {
             false => None,
         };
         let asker = self.asker(files.as_deref(), transport);
-        let asker = match files {
-            // Its files say how patient one is.
-            Some(_) => asker,
-            None => asker.within(self.timeout),
-        };
         let until = Instant::now() + asker.patience().whole;
         let questions = std::slice::from_ref(question);
-        match asker.enter(questions, until).await {
-            Ok(_place) => asker.ask(question, until).await,
+        let stale = asker.stale(question.view(), clock::now());
+        let heard = match asker.enter(questions, until).await {
+            Ok(_place) => match (&stale, asker.begin(question.view())) {
+                (_, Ok(known)) => known,
+                (None, Err(hearing)) => asker.wait(hearing, until).await,
+                (Some(kept), Err(hearing)) => {
+                    match timeout(WAITED, hearing.clone().answer()).await {
+                        Ok(heard) => heard,
+                        Err(_elapsed) => {
+                            asker.leave(hearing);
+                            return Heard::Stale(Arc::clone(kept));
+                        }
+                    }
+                }
+            },
             Err(why) => Heard::failed(why),
+        };
+        match (heard, stale) {
+            (Heard::Failed(_), Some(kept)) => Heard::Stale(kept),
+            (heard, _) => heard,
         }
     }
 
     fn asker<'a>(&'a self, files: Option<&SystemFiles>, transport: &'a dyn Transport) -> Asker<'a> {
-        Asker::new(&self.station, &self.list, files, LONGEST, transport)
+        let asker = Asker::new(&self.station, &self.list, files, LONGEST, transport);
+        match files {
+            // Its files say how patient one is.
+            Some(_) => asker,
+            None => asker.within(self.timeout),
+        }
     }
 }

@@ -133,7 +133,7 @@ impl DnsServer {
             return Judged::Given;
         };
         let (aliases, code) = match heard {
-            Heard::Told(kept) => (&*kept.aliases, kept.message.code()),
+            Heard::Told(kept) | Heard::Stale(kept) => (&*kept.aliases, kept.message.code()),
             Heard::Failed(failure) => (&[][..], failure.code),
         };
         if answers.only_aliases && aliases.is_empty() {
@@ -141,7 +141,7 @@ impl DnsServer {
         }
         let mut addresses = [IpAddr::from([0; 4]); MOST_ADDRESSES];
         let mut count = 0;
-        if let Heard::Told(kept) = heard
+        if let Heard::Told(kept) | Heard::Stale(kept) = heard
             && answers.addresses
             && let Some(response) = kept.message.response()
         {

@@ -67,6 +67,16 @@ impl Cached {
         self
     }
 
+    /// Makes its times to live no less and no more than so many seconds.
+    pub fn limit(&mut self, least: u32, most: u32) {
+        let (message, places) = self.bytes.split_at_mut(usize::from(self.message_end));
+        for place in places.chunks_exact(2) {
+            let at = usize::from(u16_at(place, 0).unwrap_or(0));
+            let ttl = u32_at(message, at).unwrap_or(0);
+            put(message, at, &ttl.max(least).min(most).to_be_bytes());
+        }
+    }
+
     /// What it takes in memory, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {

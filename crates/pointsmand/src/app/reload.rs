@@ -306,6 +306,7 @@ impl App {
             .as_ref()
             .map_or_else(Vec::new, |(_, before)| self.lost(before, &setup));
         let about = Arc::clone(&setup);
+        self.names.limit(&setup.cache);
         let retired = match terms {
             Terms::For(_) => self.plane.commit_on_trial(prepared, about),
             Terms::ForGood | Terms::Instead(_) => self.plane.commit(prepared, about),

@@ -1,6 +1,7 @@
 //! The DNS server, asked by `dig`: who hears of which name, and what comes back.
 
 mod asks;
+mod kept;
 mod odd;
 mod secured;
 

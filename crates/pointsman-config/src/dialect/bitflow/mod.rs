@@ -20,8 +20,8 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
 use crate::setup::{
-    AskSpec, Bootstrap, DataFiles, DatagramLimits, Dialect, History, Kind, Log, PolicyId, Refusal,
-    Setup, SniffLimits, Timeouts,
+    AskSpec, Bootstrap, CacheLimits, DataFiles, DatagramLimits, Dialect, History, Kind, Log,
+    PolicyId, Refusal, Setup, SniffLimits, Timeouts,
 };
 use crate::value;
 use crate::yaml::{self, KeyStyle, Keys, Node, Parsed};
@@ -87,6 +87,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         asks: AskSpec::default(),
         bootstrap: Bootstrap::default(),
         dns: None,
+        cache: CacheLimits::default(),
         log: log.unwrap_or_default(),
         access_log: None,
         history: History::default(),

@@ -24,8 +24,8 @@ use crate::list_file;
 use crate::problem::{Problems, Source, Span};
 use crate::rule_list::{Fallback, RuleLists};
 use crate::setup::{
-    AskSpec, DatagramLimits, Dialect, History, Log, ResolverId, Setup, SniffLimits, Timeouts,
-    Uplink,
+    AskSpec, CacheLimits, DatagramLimits, Dialect, History, Log, ResolverId, Setup, SniffLimits,
+    Timeouts, Uplink,
 };
 use crate::yaml::{self, KeyStyle, Node, Parsed};
 
@@ -150,6 +150,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         asks: AskSpec::default(),
         bootstrap,
         dns: None,
+        cache: CacheLimits::default(),
         log: Log::default(),
         access_log: None,
         history: History::default(),

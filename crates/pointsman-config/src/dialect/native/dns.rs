@@ -10,9 +10,9 @@ use std::time::Duration;
 use pointsman_policy::Domain;
 
 use super::upstreams::{self, Surroundings};
-use super::{FAMILIES, given, named};
+use super::{FAMILIES, cache, given, named};
 use crate::problem::{Problems, nearest};
-use crate::setup::{Bootstrap, NameServer, ResolverId, ResolverSpec, Written};
+use crate::setup::{Bootstrap, CacheLimits, NameServer, ResolverId, ResolverSpec, Written};
 use crate::value;
 use crate::yaml::{KeyStyle, Node, Value};
 
@@ -25,7 +25,7 @@ const RESERVED: [&str; 9] = [
 ];
 
 /// Keys that are understood and not built.
-const LATER: [&str; 4] = ["cache", "fake_ip", "log", "strip_ech"];
+const LATER: [&str; 3] = ["fake_ip", "log", "strip_ech"];
 
 /// What was read.
 #[derive(Default)]
@@ -44,6 +44,8 @@ pub(super) struct Dns<'a> {
     pub(super) names: Vec<String>,
     /// What each of them is given in all, where it says so.
     pub(super) timeouts: HashMap<ResolverId, Duration>,
+    /// What is kept of answers.
+    pub(super) cache: CacheLimits,
     /// The keys of the DNS server.
     pub(super) server: ServerKeys<'a>,
     by_name: HashMap<String, ResolverId>,
@@ -99,6 +101,9 @@ pub(super) fn read<'a>(
         undecided: keys.take_pair("undecided"),
         domains: None,
     };
+    dns.cache = given(&mut keys, "cache")
+        .map(|node| cache::read(node, problems))
+        .unwrap_or_default();
     let upstreams = keys.take("upstreams");
     let bootstrap = given(&mut keys, "bootstrap");
     let chosen = given(&mut keys, "resolver");

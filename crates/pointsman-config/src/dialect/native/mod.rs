@@ -7,6 +7,7 @@
 mod allow;
 mod answers;
 mod asking;
+mod cache;
 mod certificates;
 mod columns;
 mod defaults;
@@ -221,6 +222,7 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         asks,
         bootstrap: dns.bootstrap,
         dns: server,
+        cache: dns.cache,
         log: general.log,
         access_log: general.access_log,
         history: general.history,

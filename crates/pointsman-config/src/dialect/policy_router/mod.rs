@@ -25,8 +25,8 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span, nearest};
 use crate::setup::{
-    AskSpec, Bootstrap, DataFiles, DatagramLimits, Dialect, History, Inbound, Log, PolicyId,
-    Refusal, Setup, SniffLimits, Timeouts,
+    AskSpec, Bootstrap, CacheLimits, DataFiles, DatagramLimits, Dialect, History, Inbound, Log,
+    PolicyId, Refusal, Setup, SniffLimits, Timeouts,
 };
 use crate::yaml::{KeyStyle, Node, Style, Value};
 
@@ -244,6 +244,7 @@ impl Reader {
             asks: AskSpec::default(),
             bootstrap: Bootstrap::default(),
             dns: None,
+            cache: CacheLimits::default(),
             log: Log::default(),
             access_log: None,
             history: History::default(),

@@ -29,9 +29,9 @@ use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Source, nearest};
 use crate::setup::{
-    AskSpec, Bootstrap, DataFiles, DatagramLimits, Dialect, Families, History, Inbound, Kind, Log,
-    NameServer, Place, PolicyId, Refusal, ResolverId, ResolverSpec, Setup, SniffLimits, Timeouts,
-    Written,
+    AskSpec, Bootstrap, CacheLimits, DataFiles, DatagramLimits, Dialect, Families, History,
+    Inbound, Kind, Log, NameServer, Place, PolicyId, Refusal, ResolverId, ResolverSpec, Setup,
+    SniffLimits, Timeouts, Written,
 };
 use crate::tree::{self, Ast, Expansion, Lists, LowerContext, Name};
 use crate::value;
@@ -136,6 +136,7 @@ pub fn read(input: &Input<'_>, problems: &mut Problems) -> Option<Setup> {
         asks: AskSpec::default(),
         bootstrap: Bootstrap::default(),
         dns,
+        cache: CacheLimits::default(),
         log: Log::default(),
         access_log: None,
         history: History::default(),

@@ -434,7 +434,7 @@ const DNS: Mapping = mapping(
         key("limits", ValueKind::Mapping(&DNS_LIMITS)),
         key("answers", Any),
         key("bootstrap", Either(&[NAME_SERVER, Items(&NAME_SERVER, 1)])),
-        key("cache", Any),
+        key("cache", ValueKind::Mapping(&DNS_CACHE)),
         key("fake_ip", Any),
         key("log", Any),
         key("strip_ech", Any),
@@ -487,7 +487,7 @@ const PROOF: Mapping = mapping(
         told("name", NAME, "What the server's certificate has to be for"),
         told(
             "authorities",
-            Text,
+            File,
             "A file of certificates in PEM whose word counts",
         ),
     ],
@@ -540,6 +540,18 @@ const CERTIFICATE: ValueKind = ValueKind::Mapping(&mapping(
         told("ocsp", Any, "Not yet"),
     ],
 ));
+
+const DNS_CACHE: Mapping = mapping(
+    ("dns", "cache."),
+    &[
+        key("size", SIZE),
+        key("min_ttl", DURATION_OR_OFF),
+        key("max_ttl", DURATION),
+        key("negative_ttl", DURATION),
+        key("stale", DURATION_OR_OFF),
+        key("prefetch", Flag),
+    ],
+);
 
 const DNS_LIMITS: Mapping = mapping(
     ("dns", "limits."),

@@ -87,7 +87,7 @@ dns:
   limits: { waiting: 100, client_waiting: 10, tcp_clients: 5, tcp_idle: 5s, client_rate: 200 }
   answers: []
   bootstrap: ["udp://192.168.1.1"]
-  cache: {}
+  cache: { size: 8MiB, min_ttl: off, max_ttl: 1d, negative_ttl: 15m, stale: 1d, prefetch: true }
   fake_ip: {}
   log: off
   strip_ech: false
@@ -204,6 +204,7 @@ fn schema_keys() -> seen::Known {
         ("`udp`", "/properties/udp".to_owned()),
         ("`dns`", "/properties/dns".to_owned()),
         ("`limits`", "/properties/dns/properties/limits".to_owned()),
+        ("`cache`", "/properties/dns/properties/cache".to_owned()),
         (
             "a listener of `dns`",
             "/properties/dns/properties/listen/anyOf/1".to_owned(),

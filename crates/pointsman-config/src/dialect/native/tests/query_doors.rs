@@ -172,3 +172,41 @@ fn an_expired_certificate_and_a_key_that_all_can_read_are_warnings() {
           |                                                                                            ^^^^^^^
           hint: `chmod o= FILE` leaves it to its owner and group"#]].assert_eq(&shown.join("\n"));
 }
+
+#[test]
+fn what_is_kept_of_answers_is_said_in_sizes_and_times() {
+    let cache = |keys: &str, expected: &[&str]| {
+        let listen = "listen: 'udp://127.0.0.1:53', upstreams: { a: 'udp://1.1.1.1' }";
+        check(
+            &format!("dns: {{ {listen}, cache: {{ {keys} }} }}"),
+            expected,
+        );
+    };
+    cache(
+        "size: 64KiB, min_ttl: off, max_ttl: 7d, negative_ttl: 3h, stale: off, prefetch: false",
+        &[],
+    );
+    cache(
+        "size: 1KiB",
+        &["1:88: error[invalid-value]: `size` must be from 64KiB to 1GiB"],
+    );
+    cache(
+        "max_ttl: 8d",
+        &["1:91: error[invalid-value]: `max_ttl` is a number of seconds, and a week at most"],
+    );
+    cache(
+        "min_ttl: 1500ms",
+        &["1:91: error[invalid-value]: `min_ttl` is a number of seconds, and a week at most"],
+    );
+    cache(
+        "min_ttl: 2h, max_ttl: 1h",
+        &["1:91: error[invalid-value]: `min_ttl` is longer than `max_ttl`"],
+    );
+    let read =
+        setup("dns: { upstreams: { a: 'udp://1.1.1.1' }, cache: { size: 1MiB, stale: off } }")
+            .cache;
+    assert_eq!(
+        (read.size, read.stale.as_secs(), read.prefetch),
+        (1 << 20, 0, true)
+    );
+}
