@@ -1,6 +1,7 @@
 //! Explanations as the control API says them: app and domain rules, groups, transport, the guard.
 
 mod above;
+mod asked;
 mod dialects;
 
 use std::path::Path;
