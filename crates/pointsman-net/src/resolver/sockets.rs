@@ -1,7 +1,7 @@
 //! How many sockets questions to name servers may have at once: in all, and by the look-ups of one client.
 //!
-//! Invariants: whoever waits is served in order; a client takes at most half, however many names it has looked up, and what
-//! it waits for keeps nobody else. A question that another one stands on, to find its way to a server, waits for
+//! Invariants: whoever waits is served in order; a client takes at most half, however many names it has looked up, several of
+//! them less than all, and what one waits for keeps nobody else. A question that another one stands on, to find its way to a server, waits for
 //! nothing: it would wait for that one.
 
 use std::collections::HashMap;
@@ -18,6 +18,10 @@ const OF_DESCRIPTORS: usize = 4;
 const USUALLY: usize = 4096;
 /// Some names at least, whatever there is.
 const LEAST: usize = 16;
+/// A client has one of so many parts for itself ...
+const PARTS: usize = 8;
+/// ... and so many are shared: with all of them it has half, and it takes five clients to take all there are.
+const SHARED: usize = 3;
 /// There are no more ports to ask from.
 const MOST: usize = 1 << 16;
 
@@ -26,6 +30,8 @@ const MOST: usize = 1 << 16;
 pub(super) struct Sockets {
     all: Arc<Semaphore>,
     most: usize,
+    /// For clients that need more than their own, whoever comes first.
+    shared: Arc<Semaphore>,
     clients: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
 }
 
@@ -55,6 +61,7 @@ impl Sockets {
         Self {
             all: Arc::new(Semaphore::new(most)),
             most,
+            shared: Arc::new(Semaphore::new(most / PARTS * SHARED)),
             clients: Mutex::default(),
         }
     }
@@ -69,9 +76,15 @@ impl Sockets {
         sockets: usize,
         until: Instant,
     ) -> Result<Place, &'static str> {
-        let most = self.of_client();
         let own = self.client(client);
-        let place = own.acquire_many_owned(number(sockets, most));
+        let count = number(sockets, self.of_client());
+        let place = async {
+            tokio::select! {
+                biased;
+                place = own.acquire_many_owned(count) => place,
+                place = Arc::clone(&self.shared).acquire_many_owned(count) => place,
+            }
+        };
         match timeout_at(until, place).await {
             Ok(Ok(place)) => Ok(place),
             _ => Err("too many look-ups of the same client are under way"),
@@ -110,9 +123,9 @@ impl Sockets {
         self.most / 4
     }
 
-    /// Of a client's look-ups.
+    /// Each client's own, whatever others take.
     fn of_client(&self) -> usize {
-        self.most / 2
+        self.most / PARTS
     }
 
     fn client(&self, client: IpAddr) -> Arc<Semaphore> {

@@ -146,6 +146,18 @@ async fn one_clients_look_ups_take_half_of_the_sockets_and_leave_the_rest() {
     flood.shutdown().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn two_clients_do_not_take_all_sockets() {
+    let sockets = Sockets::new(32);
+    let mut taken = Vec::new();
+    for at in [1, 2, 1, 2].repeat(20) {
+        taken.extend(sockets.enter(client(at), 1, Instant::now()).await);
+    }
+    assert_eq!(taken.len(), 20);
+    let other = sockets.enter(client(3), 4, Instant::now()).await;
+    assert!(other.is_ok());
+}
+
 #[tokio::test]
 async fn sockets_are_bounded_whatever_is_sent_again() {
     let (resolver, silent) = resolver(32).await;
@@ -167,7 +179,10 @@ async fn sockets_are_bounded_whatever_is_sent_again() {
 async fn who_waits_in_vain_is_told_why() {
     let sockets = Sockets::new(16);
     let until = Instant::now() + SECOND;
-    let own = sockets.enter(client(1), 8, until).await.unwrap();
+    let mut own = Vec::new();
+    for _ in 0..4 {
+        own.push(sockets.enter(client(1), 8, until).await.unwrap());
+    }
     let refused = sockets.enter(client(1), 2, until).await.unwrap_err();
     assert_eq!(
         refused,
@@ -177,6 +192,7 @@ async fn who_waits_in_vain_is_told_why() {
     let other = sockets.enter(client(2), 100, until).await.unwrap();
     drop((own, other));
     assert!(sockets.enter(client(1), 8, until).await.is_ok());
+    let until = Instant::now() + SECOND;
     let (first, second) = (
         sockets.seat(8, until).await.unwrap(),
         sockets.seat(8, until).await.unwrap(),
