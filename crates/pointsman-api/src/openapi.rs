@@ -47,7 +47,7 @@ fn operation(method: &str, path: &str) -> Value {
         let schema = match *name {
             "as" => json!({ "type": "string", "enum": ["tree", "list", "dot", "svg"] }),
             "after" | "limit" => json!({ "type": "integer" }),
-            "address" | "answer" | "client" | "contains" | "flow" | "type" => {
+            "address" | "answer" | "client" | "contains" | "flow" | "name" | "type" => {
                 json!({ "type": "string" })
             }
             _ => json!({ "type": "boolean", "default": false }),
@@ -161,6 +161,7 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             "Selects a member of a group",
             Some(json!({ "member": { "type": "string" } })),
         ),
+        (_, route::DNS_QUERY) => ("queryName", "What the DNS server answers to a query", None),
         (_, route::DNS) => (
             "dns",
             "The addresses of a name, by the daemon's resolver",
@@ -195,6 +196,11 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, &'static str)] 
                 "contains",
                 "a text that its destination, program, rule or outbound must contain",
             ),
+        ],
+        (_, route::DNS_QUERY) => &[
+            ("name", "the name that is asked for"),
+            ("type", "the type that is asked for: `A`, `HTTPS`, `65`"),
+            ("client", "the address of who asks"),
         ],
         (_, route::DNS_EXPLAIN) => &[
             ("type", "the type that is asked for: `A`, `HTTPS`, `65`"),

@@ -44,9 +44,11 @@ pub const OUTBOUND_MEMBER: &str = "/v1/outbounds/{name}/member";
 pub const RULES: &str = "/v1/rules";
 /// GET, query `as=tree|list|dot|svg` and `open=true`: [`crate::PolicyReply`].
 pub const POLICY: &str = "/v1/policy";
+/// GET, query `name=`, `type=`, `client=`: [`crate::NameExplanation`], what the DNS server answers.
+pub const DNS_QUERY: &str = "/v1/dns/query";
 /// GET: [`crate::DnsReply`], by the daemon's resolver.
 pub const DNS: &str = "/v1/dns/{name}";
-/// GET, query `client=`: [`crate::NameExplanation`], who the DNS server asks for the name.
+/// GET, query `type=`, `client=`, `answer=`, `full=true`: [`crate::NameExplanation`], who the DNS server asks for the name.
 pub const DNS_EXPLAIN: &str = "/v1/dns/{name}/explain";
 /// GET, query `address=`, `client=` (without one: of all): [`crate::KnownNames`], which names clients were told for an address.
 pub const DNS_NAMES: &str = "/v1/dns/names";
@@ -104,6 +106,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("put", OUTBOUND_MEMBER),
     ("get", RULES),
     ("get", POLICY),
+    ("get", DNS_QUERY),
     ("get", DNS),
     ("get", DNS_EXPLAIN),
     ("get", DNS_NAMES),

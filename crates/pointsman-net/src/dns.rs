@@ -5,20 +5,26 @@
 //! not choose hears nothing of a name.
 
 mod answering;
+mod by_hand;
 mod carrier;
 mod connection;
 mod counts;
 mod datagrams;
 mod given;
 mod judge;
+mod query_log;
 mod rates;
+mod refusal;
 mod stream;
 mod streams;
 mod visit;
 mod waits;
 mod web;
 mod words;
+mod writing;
 
+pub(crate) use self::by_hand::ask as ask_by_hand;
+pub use self::by_hand::{NameReply, ReplySource};
 pub(crate) use self::connection::{Arrived, serve as serve_connection};
 pub(crate) use self::counts::Counts;
 pub use self::counts::DnsCounts;

@@ -35,7 +35,7 @@ use crate::correlation;
 pub use crate::correlation::KnownName;
 pub use crate::datagram::Loss;
 use crate::dial::Dialer;
-pub use crate::dns::DnsCounts;
+pub use crate::dns::{DnsCounts, NameReply, ReplySource};
 pub use crate::ledger::{
     Counters, Decisions, FLOW_LOG, Gravity, Lack, LiveFlow, News, Remembered, RuleTally, Tail,
     Tallied, Tally, TargetTrouble, Trouble, TroubleEvent,

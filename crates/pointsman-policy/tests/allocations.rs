@@ -10,12 +10,12 @@ use std::cell::Cell;
 use flow::{
     DIRECT, PROXY, WORK, flow as facts, ip, leaf, name, not, policy, port, rule, suffix, with_sets,
 };
-use pointsman_policy::NamePattern;
-use pointsman_policy::condition::{Asks, Condition, DomainTest, TextField, TextTest};
+use pointsman_policy::condition::{AnswerTest, Asks, Condition, DomainTest, TextField, TextTest};
 use pointsman_policy::decision::Trace;
 use pointsman_policy::model::{Node, Policy, SetId, Template};
 use pointsman_policy::request::Request;
 use pointsman_policy::set::{Key, RuleSetBuilder};
+use pointsman_policy::{Answered, Domain, NamePattern, OutboundId};
 
 struct Counting;
 
@@ -167,6 +167,42 @@ fn allocates_nothing(policy: &Policy) {
     check("dst=x.test:7 owner=curl verdict=REJECT", 0);
     check("dst=x.test:7 owner=curl verdict=!nobody", 0);
     check(&format!("dst={}ads.test:1 owner=curl", "x.".repeat(100)), 0);
+}
+
+/// What was answered to a query is looked at each time that it is given.
+#[test]
+fn nor_does_one_on_an_answer() {
+    let mut set = RuleSetBuilder::new("list", "list.txt", Key::default());
+    set.add_suffix(name("ads.test"), 1, "ads.test");
+    let test = |test| Condition::Answer(test);
+    let body = vec![
+        rule(
+            1,
+            Condition::And(vec![test(AnswerTest::AliasIn(SetId(0))), suffix("a.test")]),
+            PROXY,
+        ),
+        rule(2, test(AnswerTest::Upstream("far".into())), WORK),
+        rule(3, test(AnswerTest::Code(3)), WORK),
+    ];
+    let policy = with_sets(policy(body), vec![set.finish()]);
+    let addresses = [[192, 0, 2, 1].into()];
+    let check = |aliases: &[Domain], expected: Option<OutboundId>| {
+        let answered = Answered {
+            addresses: &addresses,
+            aliases,
+            code: 0,
+            upstream: "near",
+            tried: &[WORK],
+        };
+        let mut flow = facts("dst=a.test:1 type=1");
+        let mut decided = None;
+        let got = allocations(|| decided = policy.decide_answer(&mut flow, &answered));
+        assert_eq!(got, 0, "{aliases:?}");
+        assert_eq!(decided.and_then(|it| it.outbound), expected, "{aliases:?}");
+    };
+    check(&[], None);
+    check(&[name("b.test"), name("c.test")], None);
+    check(&[name("b.test"), name("x.ads.test")], Some(PROXY));
 }
 
 /// The counter counts: without this the test above could not fail.

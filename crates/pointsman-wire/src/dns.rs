@@ -18,6 +18,7 @@ mod record;
 mod response;
 #[cfg(test)]
 pub(crate) mod tests;
+mod text;
 mod web;
 
 pub use cached::Cached;

@@ -8,19 +8,22 @@ use std::sync::{Arc, Weak};
 use pointsman_policy::fact::{Fact, Facts, Inbound, InboundKind, Network, Provenance};
 use pointsman_policy::local_names::{LocalName, local_name};
 use pointsman_policy::{Action, Domain, Host};
-use pointsman_spec::dns::{BLOCKED, BY_ANSWER, DnsEnd, FLOWS_REFUSED};
+use pointsman_spec::dns::{BY_ANSWER, DnsEnd, FLOWS_REFUSED};
+use pointsman_spec::door::Speaks;
 use pointsman_wire::dns::{
-    ExtendedError, MAX_MESSAGE, OwnData, OwnRecord, Query, Reply, Unanswerable, code, kind, pad,
-    parse_query, write_refusal,
+    OwnData, OwnRecord, Query, Reply, Unanswerable, code, kind, pad, parse_query, write_refusal,
 };
 use tokio::time::Instant;
 
 use super::counts::Became;
 use super::given::Told;
 use super::judge::{Judge, Verdict};
+use super::query_log::{Entry, Trail};
 use super::rates::Allowed;
+use super::refusal::refuse;
 use super::waits::{Sender, WaitPlace};
 use super::words::Words;
+use super::writing::{FIXED_FOR, addresses, room, write_error, write_heard};
 use crate::correlation::{self, Seconds};
 use crate::door::Door;
 use crate::ends::{ClientAddr, Ends, LocalAddr};
@@ -34,17 +37,10 @@ use crate::spec::listening::ListenerId;
 
 /// Numbers of extended errors (RFC 8914 §4).
 const OTHER: u16 = 0;
-const STALE: u16 = 3;
 const PROHIBITED: u16 = 18;
 
-/// How long it holds that a rule refuses a name, in seconds: whoever changes the rule wants to see it.
-const BLOCKED_FOR: u32 = 10;
-/// How long an answer holds that holds no longer, in seconds (RFC 8767 §4).
-const STALE_FOR: u32 = 30;
 /// How long it holds what names of this place come to, in seconds.
 const LOCAL_FOR: u32 = 600;
-/// How long fixed addresses hold, in seconds.
-const FIXED_FOR: u32 = 10;
 
 /// By what clients of local streams are counted: they are one.
 pub(super) const LOCAL_STREAMS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -57,6 +53,8 @@ pub(super) struct Service {
     door: Arc<Door>,
     /// Seconds since boot.
     now: Seconds,
+    /// Nobody is told but who asks by hand.
+    is_by_hand: bool,
 }
 
 /// Who asks, and by which transport.
@@ -105,6 +103,9 @@ pub(super) struct Asking {
     /// Who is told.
     told: Told,
     is_private: bool,
+    server: Arc<DnsServer>,
+    /// Where queries are logged.
+    entry: Option<Entry>,
     place: WaitPlace,
 }
 
@@ -122,6 +123,22 @@ impl Service {
             ways: Ways::new(Arc::clone(shared), Arc::clone(generation)).for_query(),
             door,
             now: correlation::now(),
+            is_by_hand: false,
+        })
+    }
+
+    /// That of the first listener for those who ask by hand; `None` where there is no DNS server.
+    pub(super) fn by_hand(shared: &Arc<Shared>, generation: &Arc<Generation>) -> Option<Self> {
+        let doors = generation.listening().iter();
+        let mut doors = doors.map(|listening| listening.id);
+        let speaks = |id: &ListenerId| {
+            let door = generation.door(*id);
+            door.is_some_and(|door| door.spec.speaks == Speaks::Dns)
+        };
+        let service = Self::new(shared, generation, doors.find(speaks)?)?;
+        Some(Self {
+            is_by_hand: true,
+            ..service
         })
     }
 
@@ -167,7 +184,10 @@ impl Service {
     /// Answers a message, where nobody has to be asked: the reply is appended to `out`.
     pub(super) fn take(&self, message: &[u8], asker: Asker, out: &mut Vec<u8>) -> Outcome {
         let begin = out.len();
-        let (became, outcome) = self.answer(message, asker, out);
+        let now_ms = || self.ways.shared().flows.now_ms();
+        let entry = Entry::new(&self.door, asker.client, asker.network, now_ms);
+        let mut trail = Trail::default();
+        let (became, mut outcome) = self.answer(message, asker, &mut trail, out);
         if let (true, Outcome::Replied, Ok(query)) =
             (asker.is_private, &outcome, parse_query(message))
         {
@@ -176,10 +196,32 @@ impl Service {
         if let Some(became) = became {
             self.ways.shared().dns.count(became);
         }
+        let Some(mut entry) = entry else {
+            return outcome;
+        };
+        entry.trail = trail;
+        match &mut outcome {
+            Outcome::Asking(asking) => asking.entry = Some(entry),
+            Outcome::Replied | Outcome::Silent => {
+                let from = match became {
+                    Some(Became::Known) => "cache",
+                    Some(Became::Stale) => "stale",
+                    _ => "policy",
+                };
+                let reply = out.get(begin..).unwrap_or(&[]);
+                entry.write(&self.server, (message, reply), from);
+            }
+        }
         outcome
     }
 
-    fn answer(&self, message: &[u8], asker: Asker, out: &mut Vec<u8>) -> (Option<Became>, Outcome) {
+    fn answer(
+        &self,
+        message: &[u8],
+        asker: Asker,
+        trail: &mut Trail,
+        out: &mut Vec<u8>,
+    ) -> (Option<Became>, Outcome) {
         let is_admitted = self.door.spec.admits.allows(asker.client);
         let parsed = parse_query(message);
         if matches!(parsed, Err(Unanswerable::Silent)) {
@@ -220,6 +262,20 @@ impl Service {
         if !is_admitted {
             return refused(PROHIBITED, "you are not one of those who may ask", out);
         }
+        self.admitted(message, &query, asker, (&ends, client), (trail, out))
+    }
+
+    /// Answers a query of somebody who may ask, and who is counted as that client.
+    pub(super) fn admitted(
+        &self,
+        message: &[u8],
+        query: &Query<'_>,
+        asker: Asker,
+        (ends, client): (&Ends, IpAddr),
+        (trail, out): (&mut Trail, &mut Vec<u8>),
+    ) -> (Option<Became>, Outcome) {
+        let (shared, limits) = (self.ways.shared(), &self.server.limits);
+        let limit = room(query, asker.network);
         let any = || {
             // RFC 8482 §4.2: whoever asks for all gets little, so that nobody can have much sent to others.
             [OwnRecord {
@@ -237,14 +293,14 @@ impl Service {
         if let Some(name) = whole {
             let fixed = self.server.fixed(name);
             if !fixed.is_empty() && query.kind() == kind::ANY {
-                return self.here(&query, &any(), None, limit, out);
+                return self.here(query, &any(), None, limit, out);
             }
             if !fixed.is_empty() {
                 let records = addresses(query.kind(), &fixed);
-                let told = Told::new(asker.told(), query.kind(), Some(name));
+                let told = Told::new(asker.told(), query.kind(), self.remembered(Some(name)));
                 told.fixed(&fixed, FIXED_FOR, &shared.correlation, self.now);
                 let none = records.is_empty().then_some(FIXED_FOR);
-                return self.here(&query, &records, none, limit, out);
+                return self.here(query, &records, none, limit, out);
             }
         }
         let is_whole = whole.is_some();
@@ -255,7 +311,7 @@ impl Service {
             && let Some(local) = local_name(name, query.kind())
             && !self.server.is_sent(&facts)
         {
-            return self.local(&query, local, limit, out);
+            return self.local(query, local, limit, out);
         }
         let facts_name = facts.destination.known().and_then(Host::name).cloned();
         let generation = self.ways.generation();
@@ -264,10 +320,14 @@ impl Service {
             .server
             .decide(&mut facts, policies, generation.number());
         let (at, mut upstream) = match end {
-            QueryEnd::Ask(at, upstream) => (at, upstream),
+            QueryEnd::Ask(at, upstream, rule) => {
+                trail.rule = rule;
+                (at, upstream)
+            }
             QueryEnd::Here(end, rule) => {
                 let why = Words::of_rule("", rule.as_ref());
-                return refuse(&query, end, why.as_str(), limit, out);
+                trail.rule = rule;
+                return ended(refuse(query, end, why.as_str(), limit, out));
             }
             QueryEnd::FlowsRefused(action, rule) => {
                 let end = match action {
@@ -275,42 +335,46 @@ impl Service {
                     _ => DnsEnd::NoName,
                 };
                 let why = Words::of_rule(FLOWS_REFUSED, rule.as_ref());
-                return refuse(&query, end, why.as_str(), limit, out);
+                trail.rule = rule;
+                return ended(refuse(query, end, why.as_str(), limit, out));
             }
             QueryEnd::Undecided(why) => {
-                write_error(&query, code::SERV_FAIL, OTHER, &why, limit, out);
+                write_error(query, code::SERV_FAIL, OTHER, &why, limit, out);
                 return (Some(Became::Failed), Outcome::Replied);
             }
         };
         if query.kind() == kind::ANY {
-            return self.here(&query, &any(), None, limit, out);
+            return self.here(query, &any(), None, limit, out);
         }
         let host = facts_name.filter(|_| is_whole);
-        let told = Told::new(asker.told(), query.kind(), host.as_ref());
+        let told = Told::new(asker.told(), query.kind(), self.remembered(host.as_ref()));
         if let Some(name) = &host {
             let fixed = upstream.in_hosts_file(name);
             if !fixed.is_empty() {
                 let records = addresses(query.kind(), &fixed);
                 told.fixed(&fixed, FIXED_FOR, &shared.correlation, self.now);
                 let none = records.is_empty().then_some(FIXED_FOR);
-                return self.here(&query, &records, none, limit, out);
+                return self.here(query, &records, none, limit, out);
             }
         }
-        let (folded, now) = (Folded::of(&query), clock::now());
+        let (folded, now) = (Folded::of(query), clock::now());
         let mut judge = self
             .server
             .judges()
             .then(|| Judge::new(Arc::clone(&self.server), facts, at));
+        trail.at = Some(at);
         while let Some(heard) = upstream.known(folded.view(), &self.ways, now) {
             match judge.as_mut().map_or(Verdict::Given, |it| it.judge(&heard)) {
                 Verdict::Given => {}
                 Verdict::Ask(other) => {
+                    trail.at = judge.as_ref().map(Judge::at);
                     upstream = other;
                     continue;
                 }
                 Verdict::Here(end, rule) => {
                     let why = Words::of_rule(BY_ANSWER, rule.as_ref());
-                    return refuse(&query, end, why.as_str(), limit, out);
+                    trail.rule = rule;
+                    return ended(refuse(query, end, why.as_str(), limit, out));
                 }
             }
             let became = match heard {
@@ -319,7 +383,7 @@ impl Service {
                 Heard::Failed(_) => Became::Failed,
             };
             told.heard(&heard, &shared.correlation, now, self.now);
-            write_heard(&query, &heard, now, limit, out);
+            write_heard(query, &heard, now, limit, out);
             return (Some(became), Outcome::Replied);
         }
         let sender = match asker.network {
@@ -329,7 +393,7 @@ impl Service {
         let place = match shared.dns_waits.place((client, sender), limits) {
             Ok(place) => place,
             Err(full) => {
-                write_error(&query, code::SERV_FAIL, OTHER, full.as_str(), limit, out);
+                write_error(query, code::SERV_FAIL, OTHER, full.as_str(), limit, out);
                 return (Some(Became::Refused), Outcome::Replied);
             }
         };
@@ -339,13 +403,20 @@ impl Service {
             host,
             upstream,
             judge,
-            ways: self.ways.clone().of(&ends),
+            ways: self.ways.clone().of(ends),
             network: asker.network,
             told,
             is_private: asker.is_private,
+            server: Arc::clone(&self.server),
+            entry: None,
             place,
         };
         (None, Outcome::Asking(Box::new(asking)))
+    }
+
+    /// A name whose addresses a client is told; of what is asked by hand nobody is.
+    fn remembered<'n>(&self, name: Option<&'n Domain>) -> Option<&'n Domain> {
+        name.filter(|_| !self.is_by_hand)
     }
 
     fn facts(&self, kind: u16, name: Option<Domain>, asker: Asker) -> Facts {
@@ -410,44 +481,13 @@ impl Service {
     }
 }
 
-/// What a rule says is answered, and why.
-fn refuse(
-    query: &Query<'_>,
-    end: DnsEnd,
-    why: &str,
-    limit: usize,
-    out: &mut Vec<u8>,
-) -> (Option<Became>, Outcome) {
-    let zero = match query.kind() {
-        kind::A => Some(OwnData::A(Ipv4Addr::UNSPECIFIED)),
-        kind::AAAA => Some(OwnData::Aaaa(Ipv6Addr::UNSPECIFIED)),
-        _ => None,
+/// What came of a query that a rule answers.
+fn ended(became: Became) -> (Option<Became>, Outcome) {
+    let outcome = match became {
+        Became::Dropped => Outcome::Silent,
+        _ => Outcome::Replied,
     };
-    let zero = zero.filter(|_| end == DnsEnd::Zero);
-    let zero = zero.map(|data| OwnRecord {
-        ttl: BLOCKED_FOR,
-        data,
-    });
-    let code = match end {
-        DnsEnd::Drop => return (Some(Became::Dropped), Outcome::Silent),
-        DnsEnd::Refused => code::REFUSED,
-        DnsEnd::NoName => code::NX_DOMAIN,
-        DnsEnd::Ask(_) | DnsEnd::Follow | DnsEnd::NoData | DnsEnd::Pass | DnsEnd::Zero => {
-            code::NO_ERROR
-        }
-    };
-    let is_negative = zero.is_none() && code != code::REFUSED;
-    let reply = Reply {
-        code,
-        records: zero.as_slice(),
-        negative: is_negative.then_some(BLOCKED_FOR),
-        error: Some(ExtendedError {
-            number: BLOCKED,
-            text: why,
-        }),
-    };
-    reply.write(query, limit, out);
-    (Some(Became::Here), Outcome::Replied)
+    (Some(became), outcome)
 }
 
 impl Asking {
@@ -465,6 +505,15 @@ impl Asking {
         };
         if self.is_private && out.len() > begin {
             pad(&query, begin, out);
+        }
+        if let Some(entry) = self.entry.take() {
+            let from = match became {
+                Some(Became::Asked | Became::Failed) => "upstream",
+                Some(Became::Stale) => "stale",
+                _ => "policy",
+            };
+            let reply = out.get(begin..).unwrap_or(&[]);
+            entry.write(&self.server, (&message, reply), from);
         }
         self.place.answered();
         if let Some(became) = became {
@@ -505,9 +554,15 @@ impl Asking {
             }
         };
         let (limit, now) = (room(query, self.network), clock::now());
+        if let (Some(entry), Some(judge)) = (&mut self.entry, &self.judge) {
+            entry.trail.at = Some(judge.at());
+        }
         if let Some((end, rule)) = by_rule {
             let why = Words::of_rule(BY_ANSWER, rule.as_ref());
-            return refuse(query, end, why.as_str(), limit, out).0;
+            if let Some(entry) = &mut self.entry {
+                entry.trail.rule = rule;
+            }
+            return Some(refuse(query, end, why.as_str(), limit, out));
         }
         let correlation = &self.ways.shared().correlation;
         self.told
@@ -526,64 +581,4 @@ impl Asking {
             Heard::Failed(_) => Became::Failed,
         })
     }
-}
-
-/// The longest reply, in bytes.
-fn room(query: &Query<'_>, network: Network) -> usize {
-    match network {
-        Network::Udp => query.datagram_limit(),
-        Network::Tcp | Network::Icmp => MAX_MESSAGE,
-    }
-}
-
-fn write_heard(query: &Query<'_>, heard: &Heard, now: Instant, limit: usize, out: &mut Vec<u8>) {
-    match heard {
-        Heard::Told(kept) => {
-            kept.message.write(query, kept.age(now), limit, None, out);
-        }
-        Heard::Stale(kept) => {
-            let why = ExtendedError {
-                number: STALE,
-                text: "nobody could tell anew",
-            };
-            kept.message
-                .write_stale(query, STALE_FOR, limit, Some(&why), out);
-        }
-        Heard::Failed(failure) => {
-            let (code, number) = (failure.code, failure.number);
-            write_error(query, code, number, &failure.why, limit, out);
-        }
-    }
-}
-
-fn write_error(
-    query: &Query<'_>,
-    code: u16,
-    number: u16,
-    text: &str,
-    limit: usize,
-    out: &mut Vec<u8>,
-) {
-    let reply = Reply {
-        code,
-        error: Some(ExtendedError { number, text }),
-        ..Reply::default()
-    };
-    reply.write(query, limit, out);
-}
-
-/// Those that are of the type that was asked for.
-fn addresses<'a>(asked: u16, fixed: &[IpAddr]) -> Vec<OwnRecord<'a>> {
-    let record = |address: &IpAddr| {
-        let data = match address {
-            IpAddr::V4(address) if asked == kind::A => OwnData::A(*address),
-            IpAddr::V6(address) if asked == kind::AAAA => OwnData::Aaaa(*address),
-            _ => return None,
-        };
-        Some(OwnRecord {
-            ttl: FIXED_FOR,
-            data,
-        })
-    };
-    fixed.iter().filter_map(record).collect()
 }

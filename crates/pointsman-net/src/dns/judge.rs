@@ -49,6 +49,11 @@ impl Judge {
         }
     }
 
+    /// The upstream that was asked last.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
     /// What becomes of the answer of the one who was asked last.
     pub(super) fn judge(&mut self, heard: &Heard) -> Verdict {
         let tried = match self.tried.as_slice() {

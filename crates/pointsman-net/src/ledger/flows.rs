@@ -78,6 +78,11 @@ struct Ended {
 
 impl Flows {
     /// Logs none until it is told where.
+    /// Milliseconds since 1970 (UTC).
+    pub(crate) fn now_ms(&self) -> u64 {
+        (self.clock)()
+    }
+
     pub(crate) fn new(clock: fn() -> u64) -> Self {
         Self {
             clock,

@@ -2,8 +2,12 @@
 //!
 //! Invariant: it never changes; what is selected, and which targets fail, is asked of what lives on.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use pointsman_policy::Domain;
+
+use crate::dns::{NameReply, ask_by_hand};
 use crate::generation::Generation;
 use crate::ledger::RuleTally;
 use crate::outbound::Ways;
@@ -77,6 +81,17 @@ impl<S> InForce<S> {
             .selected(&self.generation, &outbound.name, members);
         let member = self.generation.outbound(selected?)?;
         Some(Arc::clone(&member.name))
+    }
+
+    /// Asks the DNS server for a name and a type (RFC 1035 §3.2.2), as that client would. `None` where there is no server, or
+    /// nobody may ask for such a type. Dropping it gives the question up.
+    pub async fn ask_name(
+        &self,
+        name: &Domain,
+        kind: u16,
+        client: Option<SocketAddr>,
+    ) -> Option<NameReply> {
+        ask_by_hand(&self.shared, &self.generation, (name, kind), client).await
     }
 
     /// Its outbounds, for others than flows (look-ups, refreshes).

@@ -37,8 +37,8 @@ pub struct DnsServer {
 /// What becomes of a query.
 #[derive(Clone, Debug)]
 pub(crate) enum QueryEnd {
-    /// It is asked there, at the upstream of that number.
-    Ask(usize, Arc<Upstream>),
+    /// It is asked there, at the upstream of that number, as the rule says.
+    Ask(usize, Arc<Upstream>, Option<Origin>),
     /// It is answered here, as the rule says.
     Here(DnsEnd, Option<Origin>),
     /// All flows to the name are refused, by this rule first: it is as if there were no such name, or it is not answered.
@@ -219,13 +219,13 @@ impl DnsServer {
         let end = decision.as_ref().and_then(|decision| decision.outbound);
         let rule = decision.and_then(|decision| decision.rule);
         match end.and_then(|end| self.end(end)) {
-            Some(DnsEnd::Ask(at)) => self.ask(*at),
+            Some(DnsEnd::Ask(at)) => self.ask(*at, rule),
             Some(DnsEnd::Follow) => {
                 let followed = self.follow.as_ref().zip(name.or_else(unnamed));
                 let followed =
                     followed.map(|(follow, name)| follow.ask(&name, client, policies, number));
                 match followed {
-                    Some(Followed::Ask(at)) => self.ask(at),
+                    Some(Followed::Ask(at)) => self.ask(at, rule),
                     Some(Followed::Refused(action, rule)) => QueryEnd::FlowsRefused(action, rule),
                     Some(Followed::Nobody(why)) => QueryEnd::Undecided(why),
                     None => QueryEnd::Undecided("there is no policy to follow".into()),
@@ -236,9 +236,14 @@ impl DnsServer {
         }
     }
 
-    fn ask(&self, at: usize) -> QueryEnd {
+    /// The name of an upstream.
+    pub(crate) fn name_of(&self, at: usize) -> Option<Arc<str>> {
+        self.names.get(at).cloned()
+    }
+
+    fn ask(&self, at: usize, rule: Option<Origin>) -> QueryEnd {
         match self.upstreams.get(at) {
-            Some(upstream) => QueryEnd::Ask(at, Arc::clone(upstream)),
+            Some(upstream) => QueryEnd::Ask(at, Arc::clone(upstream), rule),
             None => QueryEnd::Undecided("the upstream is not there".into()),
         }
     }

@@ -7,7 +7,7 @@ use pointsman_config::places::Places;
 use pointsman_config::problem::{Problems, Span};
 use pointsman_config::setup::Setup;
 
-/// Looks at the log of all flows and at those of forwards.
+/// Looks at the log of all flows, at that of queries and at those of forwards.
 pub(super) fn look(
     setup: &Setup,
     files: &dyn Files,
@@ -27,6 +27,11 @@ pub(super) fn look(
         });
         if let Some(place) = place {
             tell(path, &place, setup, files, problems);
+        }
+    }
+    for door in setup.dns.iter().flat_map(|dns| dns.doors.first()) {
+        if let (Some(path), Some(span)) = (&door.access_log, &door.span) {
+            tell(path, span, setup, files, problems);
         }
     }
     for forward in &setup.forwards {

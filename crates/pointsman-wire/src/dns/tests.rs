@@ -587,3 +587,28 @@ fn an_answer_leads_to_names_and_addresses() {
     );
     assert_eq!(service(b"\x00"), (words(&[]), words(&[])));
 }
+
+#[test]
+fn records_as_people_write_them() {
+    let check = |kind: u16, data: &[u8], expected: &str| {
+        let mut message =
+            b"\x00\x07\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01\xc0\x0c"
+                .to_vec();
+        message.extend(kind.to_be_bytes());
+        message.extend(b"\x00\x01\x00\x00\x00\x3c");
+        message.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+        message.extend(data);
+        let mut got = Vec::new();
+        let response = parse_response(&message).unwrap();
+        response.each_answer_text(&mut |kind, ttl, text| got.push((kind, ttl, text)));
+        assert_eq!(got, [(kind, 60, expected.to_owned())]);
+    };
+    check(1, &[192, 0, 2, 1], "192.0.2.1");
+    check(1, &[192, 0, 2], "\\# 3 c00002");
+    check(5, b"\x01b\xc0\x0c", "b.a");
+    check(15, b"\x00\x0a\x01m\x00", "10 m");
+    check(16, b"\x03a\"\xff\x01b", "\"a\\\"\\255\" \"b\"");
+    check(16, b"\x05a", "\\# 2 0561");
+    check(33, b"\x00\x01\x00\x02\x01\xbb\x01s\x00", "1 2 443 s");
+    check(65280, b"", "\\# 0");
+}

@@ -99,6 +99,7 @@ fn check_response(bytes: &[u8]) {
         assert!(record.data.end <= bytes.len() && record.ttl_at() < record.data.start);
     }
     assert!(response.addresses().len() <= bytes.len());
+    response.each_answer_text(&mut |_, _, text| assert!(!text.contains('\n')));
     let (mut addresses, mut aliases) = (0, 0);
     response.each_target(&mut |_| addresses += 1);
     response.each_alias(&mut |_| aliases += 1);

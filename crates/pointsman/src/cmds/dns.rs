@@ -1,11 +1,14 @@
 //! `dns`: what the daemon's DNS server knows.
 
+mod query;
+
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
 use pointsman_api::{KnownNames, route};
 use pointsman_policy::shown::plain;
 
+use self::query::QueryArgs;
 use crate::control;
 use crate::options::Global;
 use crate::output::{Out, Stop};
@@ -28,11 +31,16 @@ enum What {
         #[arg(long, value_name = "ADDRESS")]
         client: Option<IpAddr>,
     },
+    /// Ask for a name as a client would, with the path taken
+    ///
+    /// The exit code is 0 where there is an answer, 1 where there is none (no such name, no such record, blocked), 4 where nobody could tell.
+    Query(QueryArgs),
 }
 
 pub(crate) fn run(global: &Global, args: &DnsArgs, out: &mut Out) -> Result<(), Stop> {
     match &args.what {
         What::Names { address, client } => names(global, *address, *client, out),
+        What::Query(args) => query::run(global, args, out),
     }
 }
 

@@ -12,6 +12,7 @@ mod handlers;
 mod history;
 mod known_names;
 mod lobby;
+mod names;
 mod outbounds;
 mod reload;
 mod requests;
@@ -43,7 +44,7 @@ use crate::clock::unix_ms;
 
 /// The routes, each path once.
 fn router(app: Arc<App>) -> Router {
-    let methods: [(&str, MethodRouter<Arc<App>>); 23] = [
+    let methods: [(&str, MethodRouter<Arc<App>>); 24] = [
         (route::STATUS, get(handlers::status)),
         (route::DIAGNOSTICS, get(handlers::diagnostics)),
         (route::RELOAD, post(reload::reload)),
@@ -63,6 +64,7 @@ fn router(app: Arc<App>) -> Router {
         (route::OUTBOUND_MEMBER, put(outbounds::select)),
         (route::RULES, get(tools::rules)),
         (route::POLICY, get(handlers::policy)),
+        (route::DNS_QUERY, get(names::query)),
         (route::DNS, get(flows::dns)),
         (route::DNS_EXPLAIN, get(flows::explain_name)),
         (route::DNS_NAMES, get(known_names::known_names)),

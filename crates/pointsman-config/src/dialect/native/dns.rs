@@ -25,7 +25,7 @@ const RESERVED: [&str; 9] = [
 ];
 
 /// Keys that are understood and not built.
-const LATER: [&str; 3] = ["fake_ip", "log", "strip_ech"];
+const LATER: [&str; 2] = ["fake_ip", "strip_ech"];
 
 /// What was read.
 #[derive(Default)]
@@ -59,6 +59,7 @@ pub(super) struct ServerKeys<'a> {
     pub(super) rules: Option<(&'a Node, &'a Node)>,
     pub(super) policy: Option<(&'a Node, &'a Node)>,
     pub(super) answers: Option<(&'a Node, &'a Node)>,
+    pub(super) log: Option<&'a Node>,
     pub(super) limits: Option<&'a Node>,
     pub(super) ask: Option<(&'a Node, &'a Node)>,
     pub(super) undecided: Option<(&'a Node, &'a Node)>,
@@ -96,6 +97,7 @@ pub(super) fn read<'a>(
         rules: keys.take_pair("rules"),
         policy: keys.take_pair("policy"),
         answers: keys.take_pair("answers"),
+        log: given(&mut keys, "log"),
         limits: given(&mut keys, "limits"),
         ask: keys.take_pair("ask"),
         undecided: keys.take_pair("undecided"),

@@ -57,6 +57,7 @@ pub(super) fn read(
         rules,
         policy,
         answers,
+        log,
         limits,
         // They hold for flows, too.
         ask: _,
@@ -65,14 +66,19 @@ pub(super) fn read(
     } = dns.server;
     let Some((listen_key, listen)) = listen else {
         let pairs = [rules, policy, answers].into_iter().flatten();
-        for key in pairs.map(|(key, _)| key).chain(limits) {
+        for key in pairs.map(|(key, _)| key).chain(limits).chain(log) {
             let message = "there is no DNS server that this is for: `dns.listen` is not given";
             problems.warning("unused-key", &key.span, message).hint =
                 Some("add `listen: \"udp://127.0.0.1:53\"`".into());
         }
         return None;
     };
-    let doors = query_doors::read(listen, context.input, files, problems);
+    let mut doors = query_doors::read(listen, context.input, files, problems);
+    let log = log.filter(|node| node.scalar() != Some("off"));
+    let log = log.and_then(|node| value::path(node, "`log`", &context.input.directory, problems));
+    for door in &mut doors {
+        door.what.access_log.clone_from(&log);
+    }
     let limits = limits.map_or_else(DnsLimits::default, |node| read_limits(node, problems));
     let has_policy = context.policies.main.is_some();
     let (mut ends, table) = ends(dns, has_policy);

@@ -432,11 +432,15 @@ const DNS: Mapping = mapping(
         key("ask", ByName(&NAME)),
         key("undecided", NAME),
         key("limits", ValueKind::Mapping(&DNS_LIMITS)),
-        key("answers", Any),
+        key("answers", Either(&[Text, List(&Rule)])),
         key("bootstrap", Either(&[NAME_SERVER, Items(&NAME_SERVER, 1)])),
         key("cache", ValueKind::Mapping(&DNS_CACHE)),
         key("fake_ip", Any),
-        key("log", Any),
+        told(
+            "log",
+            Text,
+            "`off`, or the file to which each query is written",
+        ),
         key("strip_ech", Any),
         key(
             "upstreams",

@@ -1,0 +1,121 @@
+//! Of how many names a query tells where flows to them leave: those that can be followed without asking anybody else.
+//!
+//! The configurations are the examples, and those that others wrote, which are no part of this project: where they are
+//! not at hand that is said.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use pointsman_config::files::Disk;
+use pointsman_config::{Setup, load};
+use pointsman_policy::model::{SetId, each_node};
+use pointsman_policy::set::{Item, Place, Sink};
+use pointsman_policy::{Domain, Policy};
+
+/// The least part of the names that has one end, of a hundred.
+const LEAST: usize = 95;
+
+/// Names of one list that are tried.
+const MOST: usize = 20_000;
+
+/// Collects the names of a list.
+struct Names(Vec<Domain>);
+
+impl Sink for Names {
+    fn add(&mut self, item: Item<'_>, _: Place<'_>) {
+        if let Item::Below(name) | Item::Exact(name) | Item::Suffix(name) = item
+            && self.0.len() < MOST
+        {
+            self.0.push(Domain::from(name));
+        }
+    }
+}
+
+/// The names of the rule sets and zones that a policy looks into.
+fn names(setup: &Setup, policy: &Policy) -> Vec<Domain> {
+    let mut sets: BTreeSet<SetId> = BTreeSet::new();
+    each_node(&policy.body, &mut |node| {
+        if let Some(condition) = node.condition() {
+            policy.gather_sets(condition, &mut sets);
+        }
+    });
+    let mut names = Names(Vec::new());
+    for id in sets {
+        let set = &policy.sets[id.0 as usize];
+        let list = setup.lists.iter().find(|list| list.name == set.name);
+        if let Some(list) = list {
+            // What cannot be read was told where the configuration was loaded.
+            let mut own = Names(Vec::new());
+            let _ = list.each(&Disk, &mut own);
+            names.0.append(&mut own.0);
+        }
+    }
+    let zones = policy.zones.domains();
+    names.0.extend(zones.map(|(name, ..)| name.clone()));
+    names.0
+}
+
+/// How many names of its rule sets have one end, and of how many, over the policies of a configuration.
+fn of(path: &Path) -> (usize, usize) {
+    let loaded = load(path, None, None, &Disk);
+    let setup = loaded.setup.unwrap();
+    let (mut one, mut all) = (0, 0);
+    for policy in &setup.policies {
+        for name in names(&setup, policy) {
+            all += 1;
+            one += usize::from(policy.possible_for(&name, None).len() == 1);
+        }
+    }
+    (one, all)
+}
+
+/// The main files of the directories of a place.
+fn configurations(place: &Path) -> Vec<PathBuf> {
+    const MAIN: [&str; 5] = [
+        "pointsman.yaml",
+        "config",
+        "config.toml",
+        "config.yml",
+        "config.yaml",
+    ];
+    let Ok(entries) = std::fs::read_dir(place) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| {
+            let directory = entry.unwrap().path();
+            MAIN.iter()
+                .map(|name| directory.join(name))
+                .find(|path| path.is_file())
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn nearly_every_name_of_a_rule_set_has_one_end() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let beside = || root.join("../shared");
+    let shared = std::env::var_os("POINTSMAN_SHARED").map_or_else(beside, PathBuf::from);
+    let samples = configurations(&shared.join("samples"));
+    if samples.is_empty() {
+        eprintln!("skipped: the samples in {} are not here", shared.display());
+    }
+    let (mut one, mut all) = (0, 0);
+    for path in configurations(&root.join("examples"))
+        .into_iter()
+        .chain(samples)
+    {
+        let (own, of_all) = of(&path);
+        if of_all > 0 {
+            eprintln!("{}: {own} of {of_all} names have one end", path.display());
+        }
+        one += own;
+        all += of_all;
+    }
+    eprintln!("{one} of {all} names of rule sets have one end");
+    assert!(all > 20 && one * 100 >= all * LEAST, "{one} of {all}");
+}
