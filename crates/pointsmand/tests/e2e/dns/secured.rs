@@ -268,3 +268,27 @@ fn a_reload_shows_another_certificate_to_new_connections() {
     assert!(world.daemon.client(&["reload"]).status.success());
     assert!(shown().contains("CN = next.test"));
 }
+
+/// Resets, heads and bodies without end, replies that nobody takes, handshakes that never come: each ends, and nobody else is
+/// kept waiting.
+#[test]
+fn floods_end_and_keep_nobody_out() {
+    let world = world("  limits: { tcp_idle: 2s }\ntimeouts: { handshake: 3s }\n");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/dns/floods.py");
+    let told = output(
+        &world.host,
+        "timeout",
+        &["60", "python3", script, "127.0.0.1", "8443", "8853"],
+    );
+    let expected = [
+        "reset: True [11]",
+        "bodies: True",
+        "head: [11]",
+        "continuation: [11]",
+        "first head: HTTP/1.1 431 Request Header Fields Too Large",
+        "unread: True",
+        "answered: True",
+        "handshakes: True",
+    ];
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+}
