@@ -12,10 +12,15 @@ use pointsman_config::files::Disk;
 use pointsman_config::{Setup, load};
 use pointsman_policy::model::{SetId, each_node};
 use pointsman_policy::set::{Item, Place, Sink};
-use pointsman_policy::{Domain, Policy};
+use pointsman_policy::{Agreement, Domain, OutboundId, Policy};
 
-/// The least part of the names that has one end, of a hundred.
-const LEAST: usize = 95;
+/// The least part of the names that has one end, of a hundred: what there was when this was written. Rules on ports, programs
+/// and transports that come before a rule set keep its names from having one.
+const LEAST_ONE: usize = 52;
+
+/// The least part of the names whose flows leave by one way at most, refusals left out, of a hundred: so it is told who is
+/// asked for them.
+const LEAST_TOLD: usize = 84;
 
 /// Names of one list that are tried.
 const MOST: usize = 20_000;
@@ -57,18 +62,24 @@ fn names(setup: &Setup, policy: &Policy) -> Vec<Domain> {
     names.0
 }
 
-/// How many names of its rule sets have one end, and of how many, over the policies of a configuration.
-fn of(path: &Path) -> (usize, usize) {
+/// Names of rule sets over the policies of a configuration: all, those that have one end, and those whose flows leave by
+/// one way at most.
+fn of(path: &Path) -> [usize; 3] {
     let loaded = load(path, None, None, &Disk);
     let setup = loaded.setup.unwrap();
-    let (mut one, mut all) = (0, 0);
+    let mut counts = [0; 3];
     for policy in &setup.policies {
+        let ask = |OutboundId(at)| usize::try_from(at).ok();
         for name in names(&setup, policy) {
-            all += 1;
-            one += usize::from(policy.possible_for(&name, None).len() == 1);
+            let ends = policy.possible_for(&name, None);
+            let told = !matches!(policy.agree(&ends, ask), Agreement::Differ(..));
+            let found = [true, ends.len() == 1, told];
+            for (count, found) in counts.iter_mut().zip(found) {
+                *count += usize::from(found);
+            }
         }
     }
-    (one, all)
+    counts
 }
 
 /// The main files of the directories of a place.
@@ -96,7 +107,7 @@ fn configurations(place: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn nearly_every_name_of_a_rule_set_has_one_end() {
+fn most_names_of_rule_sets_have_one_end() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let beside = || root.join("../shared");
     let shared = std::env::var_os("POINTSMAN_SHARED").map_or_else(beside, PathBuf::from);
@@ -104,18 +115,22 @@ fn nearly_every_name_of_a_rule_set_has_one_end() {
     if samples.is_empty() {
         eprintln!("skipped: the samples in {} are not here", shared.display());
     }
-    let (mut one, mut all) = (0, 0);
-    for path in configurations(&root.join("examples"))
-        .into_iter()
-        .chain(samples)
-    {
-        let (own, of_all) = of(&path);
-        if of_all > 0 {
-            eprintln!("{}: {own} of {of_all} names have one end", path.display());
+    let mut sum = [0; 3];
+    let examples = configurations(&root.join("examples"));
+    for path in examples.into_iter().chain(samples) {
+        let own = of(&path);
+        let [all, one, told] = own;
+        if all > 0 {
+            let path = path.display();
+            eprintln!("{path}: of {all} names {one} have one end, {told} leave by one way");
         }
-        one += own;
-        all += of_all;
+        for (sum, own) in sum.iter_mut().zip(own) {
+            *sum += own;
+        }
     }
-    eprintln!("{one} of {all} names of rule sets have one end");
-    assert!(all > 20 && one * 100 >= all * LEAST, "{one} of {all}");
+    let [all, one, told] = sum;
+    eprintln!("of {all} names of rule sets {one} have one end, {told} leave by one way");
+    assert!(all > 20, "{all}");
+    assert!(one * 100 >= all * LEAST_ONE, "{one} of {all}");
+    assert!(told * 100 >= all * LEAST_TOLD, "{told} of {all}");
 }
