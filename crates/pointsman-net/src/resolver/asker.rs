@@ -258,7 +258,8 @@ impl Asking {
                 let (message, seconds) = within(message, seconds, &cache.limits());
                 let until = now + Duration::from_secs(seconds.into());
                 let from = upstreams.called(order[turn], &servers[order[turn]]);
-                let kept = Kept::new(message, now, seconds, from);
+                let what = (asked, self.question.view());
+                let kept = Kept::new(message, what, now, seconds, from);
                 (Heard::Told(Arc::new(kept)), until)
             }
             // Nothing else settles a question.

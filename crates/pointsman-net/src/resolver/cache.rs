@@ -4,6 +4,7 @@
 //! and again stays, whatever a flood of names asks for that nobody asks twice. Absent: clocks; whoever comes brings the
 //! time.
 
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,14 +14,12 @@ use quick_cache::sync::Cache as Store;
 use quick_cache::{Equivalent, Weighter};
 use tokio::time::Instant;
 
+pub(super) use super::heard::UpstreamId;
 use super::heard::{Heard, Kept, Trouble};
 use super::question::{QuestionView, WireQuestion};
 
 /// An entry of a usual answer, in bytes, with what the table itself takes for it.
 const USUAL: u64 = 256;
-
-/// Who was asked: a number that is never given twice.
-pub(super) type UpstreamId = u64;
 
 /// A lock is held for a look at a part of the table, never over a wait.
 #[derive(Debug)]
@@ -32,8 +31,9 @@ pub(super) struct Cache {
     prefetches: AtomicBool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key(UpstreamId, WireQuestion);
+/// What an entry answers stands in it: no question is kept twice.
+#[derive(Clone, Debug)]
+struct Key(Entry);
 
 #[derive(PartialEq, Eq, Hash)]
 struct KeyView<'a>(UpstreamId, QuestionView<'a>);
@@ -43,7 +43,14 @@ enum Entry {
     /// What a server told holds as long as it says itself.
     Told(Arc<Kept>),
     /// That nobody could tell.
-    Failed(Arc<Trouble>),
+    Failed(Arc<Failed>),
+}
+
+#[derive(Debug)]
+struct Failed {
+    asked: UpstreamId,
+    question: WireQuestion,
+    trouble: Trouble,
 }
 
 #[derive(Clone, Debug)]
@@ -100,7 +107,7 @@ impl Cache {
             Entry::Told(kept) if kept.holds(now, longest) => Some(Heard::Told(kept)),
             // That nobody could tell beside it.
             Entry::Told(kept) => kept.trouble(now).map(Heard::Failed),
-            Entry::Failed(trouble) => trouble.holds(now).map(Heard::Failed),
+            Entry::Failed(failed) => failed.trouble.holds(now).map(Heard::Failed),
         }
     }
 
@@ -146,36 +153,68 @@ impl Cache {
                         self.store.remove(&key);
                         return;
                     }
-                    _ => Entry::Failed(Arc::new(trouble)),
+                    _ => Entry::Failed(Arc::new(Failed {
+                        asked,
+                        question: question.clone(),
+                        trouble,
+                    })),
                 }
             }
             Heard::Stale(_) => return,
         };
-        self.store.insert(Key(asked, question.clone()), entry);
+        self.store.insert(Key(entry.clone()), entry);
     }
 
     /// Drops all that they answered: nobody asks them any more.
     pub(super) fn forget(&self, asked: UpstreamId) {
-        self.store.retain(|Key(of, _), _| *of != asked);
+        self.store.retain(|key, _| key.view().0 != asked);
+    }
+}
+
+impl Key {
+    fn view(&self) -> KeyView<'_> {
+        match &self.0 {
+            Entry::Told(kept) => {
+                let (asked, question) = kept.answers();
+                KeyView(asked, question)
+            }
+            Entry::Failed(failed) => KeyView(failed.asked, failed.question.view()),
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.view() == other.view()
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.view().hash(state);
     }
 }
 
 impl Equivalent<Key> for KeyView<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.0 == key.0 && self.1 == key.1.view()
+        *self == key.view()
     }
 }
 
 impl Weighter<Key, Entry> for Weight {
-    fn weight(&self, key: &Key, entry: &Entry) -> u64 {
-        // A slot of the table, half a slot of what it remembers of those that went, and what the allocator adds to three
+    fn weight(&self, _: &Key, entry: &Entry) -> u64 {
+        // A slot of the table, half a slot of what it remembers of those that went, and what the allocator adds to two
         // pieces.
-        const OWN: usize = size_of::<(Key, Entry)>() * 3 / 2 + 12 + 48;
+        const OWN: usize = size_of::<(Key, Entry)>() * 3 / 2 + 12 + 32;
         let heard = match entry {
             Entry::Told(kept) => kept.size(),
-            Entry::Failed(trouble) => trouble.size(),
+            Entry::Failed(failed) => {
+                size_of::<Failed>() + failed.question.bytes().len() + failed.trouble.size()
+            }
         };
-        let size = OWN + key.1.bytes().len() + heard;
+        let size = OWN + heard;
         u64::try_from(size).unwrap_or(u64::MAX)
     }
 }
@@ -274,7 +313,9 @@ mod tests {
         message.extend(b"\0\x01\0\x01\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x0a\0\0\x01");
         let response = pointsman_wire::dns::parse_response(&message).unwrap();
         let message = pointsman_wire::dns::Cached::new(&response, 60).unwrap();
-        Heard::Told(Arc::new(Kept::new(message, since, count, "".into())))
+        let question = a(name);
+        let asked = (1, question.view());
+        Heard::Told(Arc::new(Kept::new(message, asked, since, count, "".into())))
     }
 
     #[test]
@@ -352,6 +393,6 @@ mod tests {
         assert_eq!(cache.store.len(), 0);
         // As many usual answers as fit.
         fill(100_000);
-        assert!(cache.store.len() > 26_000, "{}", cache.store.len());
+        assert!(cache.store.len() > 32_000, "{}", cache.store.len());
     }
 }

@@ -11,6 +11,7 @@ use pointsman_wire::dns::{Cached, WireName, code};
 use tokio::time::Instant;
 
 use super::clock;
+use super::question::{QuestionView, Wishes};
 use crate::lookup::{Answer, Data, Record, Source};
 
 /// What is known of a question.
@@ -28,6 +29,9 @@ pub(crate) enum Heard {
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) message: Cached,
+    /// Who was asked.
+    asked: UpstreamId,
+    wishes: Wishes,
     /// When it came, by [`super::clock`].
     since: Instant,
     /// For how many seconds it holds.
@@ -57,6 +61,9 @@ pub(super) struct Trouble {
     pub(super) failure: Arc<Failure>,
     pub(super) until: Instant,
 }
+
+/// Who was asked: a number that is never given twice.
+pub(super) type UpstreamId = u64;
 
 /// How long servers that could not tell are left alone while there is a stale answer (RFC 8767 §5).
 const LEFT_ALONE: Duration = Duration::from_secs(30);
@@ -139,10 +146,20 @@ impl Kept {
     }
 
     /// What came just now and holds for so many seconds.
-    pub(super) fn new(message: Cached, since: Instant, seconds: u32, from: Arc<str>) -> Self {
+    pub(super) fn new(
+        mut message: Cached,
+        (asked, question): (UpstreamId, QuestionView<'_>),
+        since: Instant,
+        seconds: u32,
+        from: Arc<str>,
+    ) -> Self {
+        // It is found by its question.
+        message.spell(question.bytes());
         Self {
             aliases: aliases(&message),
             message,
+            asked,
+            wishes: question.wishes(),
             since,
             seconds,
             from,
@@ -150,6 +167,12 @@ impl Kept {
             is_renewed: AtomicBool::new(false),
             setback: Mutex::default(),
         }
+    }
+
+    /// Who was asked, and what.
+    pub(super) fn answers(&self) -> (UpstreamId, QuestionView<'_>) {
+        let question = QuestionView::of(self.message.question(), self.wishes);
+        (self.asked, question)
     }
 
     fn until(&self) -> Instant {

@@ -189,7 +189,8 @@ mod tests {
         };
         let since = Instant::now();
         let message = Arc::unwrap_or_clone(message);
-        let kept = Kept::new(message, since, seconds, "".into());
+        let question = asked("a.test", kind);
+        let kept = Kept::new(message, (1, question.view()), since, seconds, "".into());
         let longest = Duration::from_secs(3600);
         Some(match Heard::Told(Arc::new(kept)).answer(longest) {
             Answer::Records { records, .. } => Read::Records(records.to_vec()),

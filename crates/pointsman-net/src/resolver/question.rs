@@ -118,7 +118,25 @@ impl WireQuestion {
     }
 }
 
-impl QuestionView<'_> {
+impl<'a> QuestionView<'a> {
+    /// That of name, type and class, in small letters.
+    pub(super) fn of(bytes: &'a [u8], wishes: Wishes) -> Self {
+        Self {
+            bytes,
+            wishes,
+            with_edns: false,
+        }
+    }
+
+    /// Name, type and class.
+    pub(super) fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(super) fn wishes(self) -> Wishes {
+        self.wishes
+    }
+
     pub(crate) fn to_owned(self) -> WireQuestion {
         WireQuestion {
             bytes: self.bytes.into(),

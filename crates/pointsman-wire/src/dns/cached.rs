@@ -67,6 +67,20 @@ impl Cached {
         self
     }
 
+    /// The question as it is kept: name, type, class.
+    #[must_use]
+    pub fn question(&self) -> &[u8] {
+        let end = usize::from(self.question_end);
+        self.bytes.get(HEADER..end).unwrap_or(&[])
+    }
+
+    /// Keeps the question as it was asked, where the server spelt it otherwise. One of another length is none.
+    pub fn spell(&mut self, question: &[u8]) {
+        if question.len() == self.question().len() {
+            put(&mut self.bytes, HEADER, question);
+        }
+    }
+
     /// Makes its times to live no less and no more than so many seconds.
     pub fn limit(&mut self, least: u32, most: u32) {
         let (message, places) = self.bytes.split_at_mut(usize::from(self.message_end));
