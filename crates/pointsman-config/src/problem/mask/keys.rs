@@ -129,7 +129,8 @@ const OPEN: &str = " access_log action address address_resolver addresses alias 
     udp_timeout unified_delay unix uot update_interval url use use_hosts use_system_hosts user_agent verify_mode \
     version via watch weight wifi_ssid write_timeout authority certificate certificates chain dial handshake idle keep_alive most pause program resolve retry served_by \
     answers flows flows_by_client held idle_by_protocol nat offload \
-    ask client_rate client_waiting limits strip_ech tcp_clients tcp_idle undecided waiting ";
+    ask client_rate client_waiting limits strip_ech tcp_clients tcp_idle undecided waiting \
+    max_ttl min_ttl negative_ttl prefetch size stale ";
 
 /// Values that are harmless wherever they stand, but under a secret.
 const WORDS: &str = " alias all block bool debug direct error everybody fallback false fastest host:port http https \
