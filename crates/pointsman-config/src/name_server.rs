@@ -14,7 +14,7 @@ use pointsman_policy::{Action, Domain, Host, Node, OutboundId, Policy, Prefix};
 use pointsman_spec::door::{Admission, DoorLimits, Speaks};
 
 use crate::setup::{
-    DnsEnd, DnsLimits, DnsSpec, DoorSpec, Endpoint, NameServer, PolicyId, Server, UpstreamSpec,
+    DnsEnd, DnsLimits, DnsSpec, DoorSpec, Endpoint, PolicyId, Server, Servers, UpstreamSpec,
 };
 
 /// The ends of a DNS server's policy, as they are named.
@@ -40,7 +40,7 @@ impl Ends {
     pub(crate) fn ask(
         &mut self,
         name: &str,
-        servers: Vec<NameServer>,
+        servers: impl Into<Servers>,
         timeout: Duration,
     ) -> OutboundId {
         if let Some(known) = self.ends.iter().position(|(known, _)| **known == *name) {
@@ -48,7 +48,7 @@ impl Ends {
         }
         self.upstreams.push(UpstreamSpec {
             name: name.into(),
-            servers,
+            servers: servers.into(),
             timeout,
         });
         self.end(name, DnsEnd::Ask(self.upstreams.len() - 1))

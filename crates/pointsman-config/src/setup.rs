@@ -29,7 +29,9 @@ use pointsman_spec::outbound as spec;
 pub use pointsman_spec::outbound::{
     Balance, Balancing, Carrier, Group, How, Kind, Protocol, Refusal, Retry, ServedBy, Upstream,
 };
-pub use pointsman_spec::resolver::{Authorities, Encrypted, NameServer, Place, ResolverSpec};
+pub use pointsman_spec::resolver::{
+    Authorities, Encrypted, NameServer, Place, ResolverSpec, Servers, Turns,
+};
 pub use pointsman_spec::target::{Keepalive, Target};
 
 pub use self::data::DataFiles;
@@ -51,7 +53,7 @@ impl Default for Bootstrap {
     fn default() -> Self {
         Self {
             what: ResolverSpec {
-                servers: vec![NameServer::System],
+                servers: vec![NameServer::System].into(),
                 ..ResolverSpec::default()
             },
             for_outbounds: false,

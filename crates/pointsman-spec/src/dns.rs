@@ -7,7 +7,7 @@ use std::time::Duration;
 use pointsman_policy::{Domain, Policy};
 
 use crate::ids::PolicyId;
-use crate::resolver::NameServer;
+use crate::resolver::Servers;
 
 /// What a DNS server is made of. Doors that speak DNS lead to it.
 #[derive(Clone, Debug)]
@@ -99,13 +99,13 @@ pub struct FollowSpec {
     pub undecided: Option<usize>,
 }
 
-/// Name servers that are asked in turn. Where none answers nobody else is asked.
+/// Name servers that are asked for the same names. Where none answers nobody else is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSpec {
     /// Its name.
     pub name: Arc<str>,
     /// At least one.
-    pub servers: Vec<NameServer>,
+    pub servers: Servers,
     /// What a question may take in all.
     pub timeout: Duration,
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pointsman_policy::{Domain, Host, OutboundId};
 
@@ -12,12 +14,12 @@ use crate::address::{Families, Server};
 /// What a resolver is made of. Where none of the servers answers a look-up fails; it never falls back to others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolverSpec {
-    /// Asked in turn until one answers; at least one.
-    pub servers: Vec<NameServer>,
+    /// Who is asked; at least one.
+    pub servers: Servers,
     /// Names with fixed addresses: exact, or with all names below (`true`).
     pub hosts: Vec<(Domain, bool, IpAddr)>,
     /// Names with servers of their own: exact, or with all names below (`true`); most specific first.
-    pub by_domain: Vec<(Domain, bool, Vec<NameServer>)>,
+    pub by_domain: Vec<(Domain, bool, Servers)>,
     /// Which families are asked for, and whose addresses come first.
     pub families: Families,
 }
@@ -32,7 +34,7 @@ impl ResolverSpec {
 
     /// The servers that are asked for a name.
     #[must_use]
-    pub fn servers_for(&self, name: &Domain) -> &[NameServer] {
+    pub fn servers_for(&self, name: &Domain) -> &Servers {
         let mut own = self.by_domain.iter();
         let own = own.find(|(known, below, _)| fits(name, known, *below));
         own.map_or(&self.servers, |(_, _, servers)| servers)
@@ -43,6 +45,74 @@ fn fits(name: &Domain, known: &Domain, below: bool) -> bool {
     match below {
         true => name.is_within(known),
         false => name == known,
+    }
+}
+
+/// Name servers that are asked for the same names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Servers {
+    /// In the order written.
+    pub list: Vec<NameServer>,
+    /// Who of them is asked when.
+    pub turns: Turns,
+    /// How long a connection to one of them may rest; zero: it ends with the last question.
+    pub reuse: Duration,
+}
+
+/// Who of several name servers is asked when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Turns {
+    /// The next one when the one before failed or is silent.
+    #[default]
+    Order,
+    /// All at once; the first good answer counts.
+    Race,
+    /// All at once now and then, and between who was first before the others.
+    Fastest,
+}
+
+impl Servers {
+    /// How long a connection rests where nothing is said: servers close theirs after 10 to 60 s.
+    pub const REUSE: Duration = Duration::from_secs(30);
+}
+
+impl Default for Servers {
+    fn default() -> Self {
+        Self::from(Vec::new())
+    }
+}
+
+impl From<Vec<NameServer>> for Servers {
+    fn from(list: Vec<NameServer>) -> Self {
+        Self {
+            list,
+            turns: Turns::default(),
+            reuse: Self::REUSE,
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Servers {
+    type Item = &'a NameServer;
+    type IntoIter = std::slice::Iter<'a, NameServer>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.iter()
+    }
+}
+
+impl<const N: usize> PartialEq<[NameServer; N]> for Servers {
+    /// Whether they are these in that order, however they are asked.
+    fn eq(&self, other: &[NameServer; N]) -> bool {
+        self.list == other
+    }
+}
+
+impl Deref for Servers {
+    type Target = [NameServer];
+
+    fn deref(&self) -> &[NameServer] {
+        &self.list
     }
 }
 

@@ -129,7 +129,7 @@ fn told(setup: &Setup, policy: &Policy, name: &Domain, asked: Asked, because: Be
     };
     let is_of_domain = resolver
         .zip(servers)
-        .is_some_and(|(it, servers)| it.what.servers.as_slice() != servers);
+        .is_some_and(|(it, servers)| it.what.servers != *servers);
     let upstreams = setup.dns.as_ref().map(|dns| &dns.what.upstreams);
     let named = upstreams
         .zip(id)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_spec::cache::CacheLimits;
-use pointsman_spec::resolver::NameServer;
+use pointsman_spec::resolver::{NameServer, Turns};
 use pointsman_wire::dns::{Cached, Lifetime, code};
 use tokio::time::{Instant, timeout_at};
 
@@ -19,7 +19,7 @@ use super::questions::{Hearing, Key};
 use super::sockets::Place;
 use super::station::Station;
 use super::system::{Patience, SystemFiles};
-use super::turns::{PASS_BY, Sort, Sound, in_turn};
+use super::turns::{PASS_BY, Sort, Sound, at_once, in_turn};
 use super::{clock, exchange};
 use crate::lookup::{Behalf, Transport};
 
@@ -208,7 +208,11 @@ impl Asking {
     /// Asks the servers in turn until one answers, and keeps what it says.
     async fn find(&self) -> Heard {
         let begun = Instant::now();
-        let Asked { servers, upstreams } = &self.servers;
+        let Asked {
+            servers,
+            turns,
+            upstreams,
+        } = &self.servers;
         let (sort, all) = (Sort::from(self.question.kind()), &upstreams.all);
         // The question before this one may have ended since its asker looked.
         let (cache, asked) = (&self.station.cache, upstreams.asked);
@@ -229,7 +233,17 @@ impl Asking {
             },
         };
         let silences = &self.station.silences;
-        let order = silences.order(all, sort, begun);
+        let mut order = silences.order(all, sort, begun);
+        let first = upstreams.fastest.known(begun);
+        let is_at_once = match turns {
+            Turns::Order => false,
+            Turns::Race => true,
+            Turns::Fastest => first.is_none(),
+        };
+        if let (Turns::Fastest, Some(first)) = (turns, first) {
+            // Others are asked when it is silent, as by any list.
+            order.sort_by_key(|at| *at != first);
+        }
         // Whoever was asked late had no time to answer.
         let had_time = begun.elapsed() < PASS_BY;
         let ask = |at: &usize| {
@@ -250,8 +264,18 @@ impl Asking {
             silences.note(&all[*at], sort, sound, Instant::now());
         };
         upstreams.tally.begins();
-        let told = in_turn(&order, until, |_| PASS_BY, ask, heard).await;
+        let told = match is_at_once {
+            true => at_once(&order, until, ask, heard).await,
+            false => in_turn(&order, until, |_| PASS_BY, ask, heard).await,
+        };
         upstreams.tally.ends(told.is_ok(), begun.elapsed());
+        if *turns == Turns::Fastest {
+            match &told {
+                Ok((turn, _)) if is_at_once => upstreams.fastest.note(order[*turn], Instant::now()),
+                Ok((turn, _)) if Some(order[*turn]) == first => {}
+                _ => upstreams.fastest.forget(),
+            }
+        }
         let now = clock::now();
         let (heard, until) = match told {
             Ok((turn, Said::Told(message, seconds))) => {

@@ -43,8 +43,6 @@ const DOUBT: Duration = Duration::from_millis(600);
 #[derive(Debug)]
 pub(super) struct Line {
     reached: Reached,
-    /// How long a connection may rest.
-    reuse: Duration,
     state: Mutex<State>,
     /// A place became free, a connection was made, or there is none.
     changed: Notify,
@@ -63,6 +61,8 @@ struct State {
     /// Until when the server is taken to close after each answer.
     alone: Option<Instant>,
     tls: Option<Client>,
+    /// How long a connection may rest.
+    reuse: Duration,
 }
 
 /// A question that goes to the server of a line.
@@ -92,11 +92,18 @@ impl Line {
     pub(super) fn new(reached: Reached, reuse: Duration) -> Self {
         Self {
             reached,
-            reuse,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                reuse,
+                ..State::default()
+            }),
             changed: Notify::new(),
             alone: Arc::new(Semaphore::new(MOST_ALONE)),
         }
+    }
+
+    /// From now on connections may rest for so long: as the last configuration says that asks by them.
+    pub(super) fn rests(&self, reuse: Duration) {
+        self.state().reuse = reuse;
     }
 
     /// What the server says.

@@ -4,9 +4,10 @@
 //! can go; and to no more than a few states of the groups on the way.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use pointsman_spec::outbound::Outbound;
-use pointsman_spec::resolver::NameServer;
+use pointsman_spec::resolver::{NameServer, Servers, Turns};
 
 use super::station::{Station, Upstreams};
 use super::system::SystemFiles;
@@ -21,6 +22,8 @@ const MAX_HELD: usize = 8;
 pub(super) struct List {
     /// `None` stands for those of the system.
     servers: Vec<Option<(NameServer, Reached)>>,
+    turns: Turns,
+    reuse: Duration,
     station: Arc<Station>,
     held: Mutex<Vec<Arc<Upstreams>>>,
     /// Those that are asked whatever is selected and whatever the system says.
@@ -31,21 +34,20 @@ pub(super) struct List {
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) servers: Arc<[NameServer]>,
+    pub(super) turns: Turns,
     pub(super) upstreams: Arc<Upstreams>,
 }
 
 impl List {
-    pub(super) fn new(
-        servers: &[NameServer],
-        outbounds: &[Outbound],
-        station: &Arc<Station>,
-    ) -> Self {
+    pub(super) fn new(servers: &Servers, outbounds: &[Outbound], station: &Arc<Station>) -> Self {
         let defined = |server: &NameServer| match server {
             NameServer::System => None,
             other => Some((other.clone(), Reached::defined(other, outbounds))),
         };
         let list = Self {
             servers: servers.iter().map(defined).collect(),
+            turns: servers.turns,
+            reuse: servers.reuse,
             station: Arc::clone(station),
             held: Mutex::default(),
             fixed: None,
@@ -59,7 +61,8 @@ impl List {
             let (servers, defined): (Vec<_>, Vec<_>) = list.with(None).into_iter().unzip();
             let fixed = Asked {
                 servers: servers.into(),
-                upstreams: station.upstreams(&defined),
+                turns: list.turns,
+                upstreams: station.upstreams(&defined, list.reuse),
             };
             return Self {
                 fixed: Some(fixed),
@@ -93,6 +96,7 @@ impl List {
         let (servers, now): (Vec<NameServer>, Vec<Reached>) = now.unzip();
         Asked {
             servers: servers.into(),
+            turns: self.turns,
             upstreams: self.hold(&now),
         }
     }
@@ -131,7 +135,7 @@ impl List {
         if held.len() >= MAX_HELD {
             held.remove(0);
         }
-        let upstreams = self.station.upstreams(now);
+        let upstreams = self.station.upstreams(now, self.reuse);
         held.push(Arc::clone(&upstreams));
         upstreams
     }

@@ -1,9 +1,9 @@
-//! Who asks name servers, over UDP and TCP, through an outbound where the configuration says so: for addresses
+//! Who asks name servers, over UDP, TCP, TLS and HTTPS, through an outbound where the configuration says so: for addresses
 //! ([`Resolver`]), and for whatever a client of the DNS server asks (`Upstream`).
 //!
 //! Invariant: a look-up uses the servers that it was configured with and no other. Where none answers
 //! it fails and says why; it never falls back to the system's. All that it asks has one budget of time.
-//! What was answered outlives the resolver in its [`Station`]. Absent: DoT, DoH, DNSSEC, clients.
+//! What was answered outlives the resolver in its [`Station`]. Absent: DNSSEC, clients.
 
 mod asker;
 mod cache;
@@ -34,7 +34,7 @@ use std::time::Duration;
 use pointsman_policy::Domain;
 use pointsman_spec::address::Families;
 use pointsman_spec::outbound::Outbound;
-use pointsman_spec::resolver::{NameServer, ResolverSpec};
+use pointsman_spec::resolver::{NameServer, ResolverSpec, Servers};
 use tokio::time::Instant;
 
 use self::asker::Asker;
@@ -90,7 +90,7 @@ impl Resolver {
             by_domain,
             families,
         } = spec;
-        let list = |servers: &[NameServer]| List::new(servers, outbounds, station);
+        let list = |servers: &Servers| List::new(servers, outbounds, station);
         let by_domain = by_domain
             .into_iter()
             .map(|(name, below, servers)| (name, below, list(&servers)));
@@ -107,7 +107,7 @@ impl Resolver {
     #[must_use]
     pub fn system(station: &Arc<Station>) -> Self {
         let spec = ResolverSpec {
-            servers: vec![NameServer::System],
+            servers: vec![NameServer::System].into(),
             ..ResolverSpec::default()
         };
         Self::new(spec, &[], station)

@@ -18,11 +18,8 @@ use super::questions::Questions;
 use super::sockets::Sockets;
 use super::system::System;
 use super::tally::Tally;
-use super::turns::Silences;
+use super::turns::{Fastest, Silences};
 use super::way::Reached;
-
-/// How long a connection may rest: servers close theirs after 10 to 60 s.
-const REUSE: Duration = Duration::from_secs(30);
 
 /// What resolvers share, over all generations.
 #[derive(Debug, Default)]
@@ -47,6 +44,8 @@ pub(super) struct Upstreams {
     pub(super) tally: Tally,
     /// What each is called.
     called: Box<[OnceLock<Arc<str>>]>,
+    /// Who answered first when all were asked.
+    pub(super) fastest: Fastest,
     station: Weak<Station>,
 }
 
@@ -74,17 +73,24 @@ impl Station {
     }
 
     /// Those servers, by those ways.
-    pub(super) fn upstreams(self: &Arc<Self>, all: &[Reached]) -> Arc<Upstreams> {
+    pub(super) fn upstreams(self: &Arc<Self>, all: &[Reached], reuse: Duration) -> Arc<Upstreams> {
         let mut table = self.table();
         if let Some(known) = table.get(all).and_then(Weak::upgrade) {
+            for line in &known.lines {
+                line.rests(reuse);
+            }
             return known;
         }
         let upstreams = Arc::new(Upstreams {
             asked: self.next.fetch_add(1, Ordering::Relaxed),
             all: all.into(),
-            lines: all.iter().map(|reached| self.line(reached)).collect(),
             tally: Tally::default(),
             called: all.iter().map(|_| OnceLock::new()).collect(),
+            fastest: Fastest::default(),
+            lines: all
+                .iter()
+                .map(|reached| self.line(reached, reuse))
+                .collect(),
             station: Arc::downgrade(self),
         });
         table.insert(Arc::clone(&upstreams.all), Arc::downgrade(&upstreams));
@@ -92,15 +98,16 @@ impl Station {
     }
 
     /// The connections to that server by that way, whoever else asks it.
-    fn line(&self, reached: &Reached) -> Arc<Line> {
+    fn line(&self, reached: &Reached, reuse: Duration) -> Arc<Line> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lines.get(reached).and_then(Weak::upgrade) {
+            known.rests(reuse);
             return known;
         }
         if lines.len() == lines.capacity() {
             lines.retain(|_, line| line.strong_count() > 0);
         }
-        let line = Arc::new(Line::new(reached.clone(), REUSE));
+        let line = Arc::new(Line::new(reached.clone(), reuse));
         lines.insert(reached.clone(), Arc::downgrade(&line));
         line
     }
@@ -156,6 +163,8 @@ mod tests {
     use super::*;
     use pointsman_spec::resolver::Place;
 
+    const REUSE: Duration = Duration::ZERO;
+
     fn servers(last: u8) -> Vec<Reached> {
         let place = Place {
             address: ([127, 0, 0, last], 53).into(),
@@ -168,18 +177,18 @@ mod tests {
     #[test]
     fn the_same_servers_are_the_same_as_long_as_somebody_asks_them() {
         let station = Arc::<Station>::default();
-        let one = station.upstreams(&servers(1));
-        let other = station.upstreams(&servers(2));
+        let one = station.upstreams(&servers(1), REUSE);
+        let other = station.upstreams(&servers(2), REUSE);
         assert_ne!(one.asked, other.asked);
-        assert_eq!(one.asked, station.upstreams(&servers(1)).asked);
+        assert_eq!(one.asked, station.upstreams(&servers(1), REUSE).asked);
         let held = station.known_as(&servers(1));
         assert_eq!(held.len(), 1);
         let asked = one.asked;
         drop(one);
-        assert_eq!(station.upstreams(&servers(1)).asked, asked);
+        assert_eq!(station.upstreams(&servers(1), REUSE).asked, asked);
         drop(held);
         assert!(station.known_as(&servers(1)).is_empty());
         assert_eq!(station.table().len(), 1);
-        assert_ne!(station.upstreams(&servers(1)).asked, asked);
+        assert_ne!(station.upstreams(&servers(1), REUSE).asked, asked);
     }
 }

@@ -117,6 +117,81 @@ where
     .await
 }
 
+/// Asks all of `those` at once until one settles the question or `until` is over.
+///
+/// Gives what settled it, and the place of whoever said so.
+///
+/// # Errors
+/// When none did: what each said, by its place.
+pub(super) async fn at_once<S, F>(
+    those: &[S],
+    until: Instant,
+    ask: impl Fn(&S) -> F,
+    mut heard: impl FnMut(&S, Sound),
+) -> Result<(usize, Said), Vec<(usize, Said)>>
+where
+    F: Future<Output = Said>,
+{
+    let mut asked: Vec<_> = those.iter().map(|one| Some(Box::pin(ask(one)))).collect();
+    let mut failures = Vec::new();
+    let mut end = pin!(sleep_until(until));
+    poll_fn(|cx| {
+        for (index, one) in asked.iter_mut().enumerate() {
+            let Some(Poll::Ready(said)) = one.as_mut().map(|one| one.as_mut().poll(cx)) else {
+                continue;
+            };
+            *one = None;
+            if !matches!(said, Said::Unreached(_) | Said::Silent) {
+                heard(&those[index], Sound::Voice);
+            }
+            if said.settles() {
+                return Poll::Ready(Ok((index, said)));
+            }
+            failures.push((index, said));
+        }
+        let is_over = end.as_mut().poll(cx).is_ready();
+        if is_over {
+            for (index, one) in asked.iter_mut().enumerate() {
+                if one.take().is_some() {
+                    heard(&those[index], Sound::Silence);
+                    failures.push((index, Said::Silent));
+                }
+            }
+        }
+        match is_over || asked.iter().all(Option::is_none) {
+            true => Poll::Ready(Err(std::mem::take(&mut failures))),
+            false => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Who answered first of those that were asked at once, and until when that is known.
+#[derive(Debug, Default)]
+pub(super) struct Fastest(Mutex<Option<(usize, Instant)>>);
+
+/// For so long who was first is asked first: ways change within minutes.
+const FIRST_FOR: Duration = Duration::from_secs(300);
+
+impl Fastest {
+    /// Who was first, where that is still known.
+    pub(super) fn known(&self, now: Instant) -> Option<usize> {
+        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.filter(|(_, until)| now < *until).map(|(at, _)| at)
+    }
+
+    /// That one was first.
+    pub(super) fn note(&self, at: usize, now: Instant) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((at, now + FIRST_FOR));
+    }
+
+    /// Who was first is not.
+    pub(super) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 /// Which servers were silent by which way, and about which type: a middlebox may let A pass and swallow AAAA.
 #[derive(Debug, Default)]
 pub(super) struct Silences(Mutex<Table>);

@@ -27,7 +27,7 @@ fn of_station(
 ) -> pointsman_net::spec::Spec {
     let mut spec = script.spec();
     let resolver = ResolverSpec {
-        servers: vec![names.by(via.map(|name| script.id(name)))],
+        servers: vec![names.by(via.map(|name| script.id(name)))].into(),
         families: Families::Ipv4Only,
         ..ResolverSpec::default()
     };

@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_millis(1500);
 
 pub(crate) fn resolver(servers: Vec<NameServer>, families: Families) -> Arc<Resolver> {
     let spec = ResolverSpec {
-        servers,
+        servers: servers.into(),
         families,
         ..ResolverSpec::default()
     };
@@ -212,7 +212,7 @@ async fn a_silent_domain_leaves_time_for_the_name_itself() {
     // The system's server is on an interface that does not exist: it fails at once.
     let (stage, _files) = with(
         ResolverSpec {
-            servers: vec![NameServer::System, names.server()],
+            servers: vec![NameServer::System, names.server()].into(),
             families: Families::Ipv4Only,
             ..ResolverSpec::default()
         },
@@ -242,7 +242,7 @@ async fn fixed_addresses_come_as_families_are_wanted_and_nobody_else_is_asked() 
     ] {
         let only = |families| {
             let spec = ResolverSpec {
-                servers: vec![NameServer::System, names.server()],
+                servers: vec![NameServer::System, names.server()].into(),
                 hosts: hosts.clone(),
                 families,
                 ..ResolverSpec::default()
@@ -259,7 +259,7 @@ async fn fixed_addresses_come_as_families_are_wanted_and_nobody_else_is_asked() 
         (vec![], "127.0.0.1 fixed.test\n"),
     ] {
         let spec = ResolverSpec {
-            servers: vec![NameServer::System, names.server()],
+            servers: vec![NameServer::System, names.server()].into(),
             hosts,
             families: Families::Ipv6Only,
             ..ResolverSpec::default()

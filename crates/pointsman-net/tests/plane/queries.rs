@@ -54,7 +54,7 @@ async fn asking(server: NameServer, limits: DnsLimits) -> Stage {
         ends: vec![DnsEnd::Ask(0)],
         upstreams: vec![UpstreamSpec {
             name: "names".into(),
-            servers: vec![server],
+            servers: vec![server].into(),
             timeout: DnsLimits::TIMEOUT,
         }],
         follow: None,

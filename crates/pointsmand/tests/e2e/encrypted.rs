@@ -246,3 +246,38 @@ fn a_server_over_https_answers_by_either_version_and_what_is_no_dns_is_told() {
         }
     }
 }
+
+/// In a race nobody waits for a silent one; in order it is passed by, and asked last for a while.
+#[test]
+fn of_several_servers_one_that_is_silent_holds_nobody_up() {
+    let authority = Authority::new();
+    let silent = TlsServer::dot(&authority, "127.0.0.1");
+    silent.behave(Manner::Stall);
+    let server = TlsServer::dot(&authority, "127.0.0.1");
+    let both = format!(
+        "[\"tls://{}\", \"tls://{}\"]",
+        silent.address, server.address
+    );
+    let world = World::new(
+        &authority,
+        &format!(
+            "  upstreams:\n    row: {{ order: {both}, tls: {{ authorities: ca.pem }} }}\n    \
+             all: {{ race: {both}, tls: {{ authorities: ca.pem }} }}\n    \
+             one: {{ fastest: {both}, tls: {{ authorities: ca.pem }} }}\n  \
+             rules: [\"DOMAIN-SUFFIX, all.test, all\", \"DOMAIN-SUFFIX, one.test, one\", \"FALLBACK, row\"]\n"
+        ),
+    );
+    let took = |name: &str| {
+        let begun = Instant::now();
+        world.check(name);
+        begun.elapsed().as_millis()
+    };
+    let race = [took("a.all.test"), took("a.one.test"), took("b.one.test")];
+    assert!(race.iter().all(|took| *took < 390), "{race:?}");
+    let order = [took("a.row.test"), took("b.row.test")];
+    assert!(
+        (400..1500).contains(&order[0]) && order[1] < 390,
+        "{order:?}"
+    );
+    assert_eq!(silent.asked().len(), 0);
+}

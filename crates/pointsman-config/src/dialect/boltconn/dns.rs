@@ -25,7 +25,7 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Dns {
     let resolver = resolver(node, &mut own, problems);
     let mut bootstrap = Bootstrap::default();
     if !own.is_empty() {
-        bootstrap.what.servers = own;
+        bootstrap.what.servers = own.into();
     }
     if let Some(resolver) = &resolver {
         bootstrap.what.hosts.clone_from(&resolver.what.hosts);
@@ -63,7 +63,7 @@ fn resolver(
     };
     let listed = nameserver.is_some_and(|node| !node.list("`nameserver`", problems).is_empty());
     for item in nameserver.map_or(&[][..], |node| node.list("`nameserver`", problems)) {
-        resolver.servers.extend(name_server(item, problems));
+        resolver.servers.list.extend(name_server(item, problems));
     }
     for (name, value) in hosts.map_or(&[][..], |node| node.map("`hosts`", problems)) {
         let Some((domain, below)) = pattern(name, problems) else {
@@ -85,7 +85,9 @@ fn resolver(
         let found = pattern(name, problems);
         let server = name_server(value, problems);
         if let (Some((domain, below)), Some(server)) = (found, server) {
-            resolver.by_domain.push((domain, below, vec![server]));
+            resolver
+                .by_domain
+                .push((domain, below, vec![server].into()));
         }
     }
     // Most specific first: more labels, and a name before all that is below it.
@@ -98,7 +100,7 @@ fn resolver(
         if !said {
             return None;
         }
-        resolver.servers.push(NameServer::System);
+        resolver.servers.list.push(NameServer::System);
     }
     Some(Written {
         what: resolver,

@@ -372,7 +372,7 @@ fn name_servers_are_as_written() {
     let setup = loaded.setup.unwrap();
     assert_eq!(setup.server_resolver, Some(crate::setup::ResolverId(0)));
     let resolver = &setup.resolvers[0];
-    let shown = format!("{:?}", resolver.servers);
+    let shown = format!("{:?}", resolver.servers.list);
     assert_eq!(
         shown,
         "[Udp(Place { address: 8.8.8.8:53, interface: None, via: None }), Tcp(Place { address: [::1]:5353, interface: None, via: None }), Https(Encrypted { server: Server { host: Name(Domain(dns.test)), port: 443 }, addresses: [], name: Name(Domain(dns.test)), authorities: System, path: \"/dns-query\", via: None })]"

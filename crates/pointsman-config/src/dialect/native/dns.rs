@@ -12,7 +12,9 @@ use pointsman_policy::Domain;
 use super::upstreams::{self, Surroundings};
 use super::{FAMILIES, cache, given, named};
 use crate::problem::{Problems, nearest};
-use crate::setup::{Bootstrap, CacheLimits, NameServer, ResolverId, ResolverSpec, Written};
+use crate::setup::{
+    Bootstrap, CacheLimits, NameServer, ResolverId, ResolverSpec, Servers, Written,
+};
 use crate::value;
 use crate::yaml::{KeyStyle, Node, Value};
 
@@ -137,19 +139,8 @@ pub(super) fn read<'a>(
             problems.error("reserved-name", span, message);
             continue;
         }
-        let servers = match &node.value {
-            Value::List(items) => items.as_slice(),
-            Value::Map(_) | Value::Scalar(..) => std::slice::from_ref(node),
-        };
         let mut timeout = None;
-        if servers.is_empty() {
-            let message = "an upstream needs at least one address";
-            problems.error("missing-key", &node.span, message);
-        }
-        let servers = servers.iter();
-        let servers = servers
-            .filter_map(|node| upstreams::upstream(node, around, &mut timeout, problems))
-            .collect();
+        let servers = upstreams::read(node, around, &mut timeout, problems);
         let id = ResolverId(dns.resolvers.len());
         dns.by_name.insert(name.to_owned(), id);
         dns.names.push(name.to_owned());
@@ -160,7 +151,8 @@ pub(super) fn read<'a>(
     let system = ResolverId(dns.resolvers.len());
     dns.by_name.insert(SYSTEM.to_owned(), system);
     dns.names.push(SYSTEM.to_owned());
-    dns.resolvers.push(resolver(vec![NameServer::System], None));
+    let of_the_system = vec![NameServer::System].into();
+    dns.resolvers.push(resolver(of_the_system, None));
     let hosts = hosts
         .map(|node| read_hosts(node, problems))
         .unwrap_or_default();
@@ -168,8 +160,8 @@ pub(super) fn read<'a>(
     dns.bootstrap = Bootstrap {
         what: ResolverSpec {
             servers: match bootstrap {
-                Some(node) => upstreams::bootstrap(node, problems),
-                None => vec![NameServer::System],
+                Some(node) => upstreams::bootstrap(node, problems).into(),
+                None => vec![NameServer::System].into(),
             },
             hosts: hosts.clone(),
             families,
@@ -234,7 +226,7 @@ fn read_domains(
     node: &Node,
     dns: &Dns<'_>,
     problems: &mut Problems,
-) -> Vec<(Domain, bool, Vec<NameServer>)> {
+) -> Vec<(Domain, bool, Servers)> {
     let mut domains = Vec::new();
     for (name, span, node) in named(Some(node), "`domains`", problems) {
         let upstream = dns.find(node, problems);
@@ -245,7 +237,7 @@ fn read_domains(
         match Domain::parse(bare) {
             Ok(domain) => {
                 let servers = upstream.and_then(|id| dns.resolvers.get(id.0));
-                let servers = servers.map_or_else(Vec::new, |r| r.servers.clone());
+                let servers = servers.map_or_else(Servers::default, |r| r.servers.clone());
                 domains.push((domain, below, servers));
             }
             Err(error) => {

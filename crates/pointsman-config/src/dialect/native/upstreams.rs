@@ -13,7 +13,9 @@ use super::given;
 use crate::input::Input;
 use crate::outbounds::Outbounds;
 use crate::problem::Problems;
-use crate::setup::{Authorities, Carrier, Encrypted, Kind, NameServer, Place, Uplink};
+use crate::setup::{
+    Authorities, Carrier, Encrypted, Kind, NameServer, Place, Servers, Turns, Uplink,
+};
 use crate::value::{self, parse_name_server, parse_place};
 use crate::yaml::{KeyStyle, Keys, Node, Value};
 
@@ -26,7 +28,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// The keys of an upstream that is a map.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct UpstreamKeys<'a> {
     via: Option<(&'a Node, Option<OutboundId>)>,
     addresses: Option<&'a Node>,
@@ -36,24 +38,119 @@ struct UpstreamKeys<'a> {
 /// The longest file of authorities, in bytes: a system's whole bundle has a quarter of a megabyte.
 const MOST_AUTHORITIES: u64 = 4 << 20;
 
-/// `udp://1.1.1.1`, `system`, or `{ address: ..., via: OUTBOUND }`.
-pub(super) fn upstream(
+/// The words for several servers, what they mean, and what has them.
+const TURNS: [(&str, Turns, &str); 3] = [
+    ("order", Turns::Order, "an upstream with `order`"),
+    ("race", Turns::Race, "an upstream with `race`"),
+    ("fastest", Turns::Fastest, "an upstream with `fastest`"),
+];
+
+/// An upstream: one server, a list of them, which are asked in order, or `{ order | race | fastest: [...] }`.
+pub(super) fn read(
     node: &Node,
+    around: &mut Surroundings<'_>,
+    timeout: &mut Option<Duration>,
+    problems: &mut Problems,
+) -> Servers {
+    let mut servers = Servers::default();
+    let no_keys = UpstreamKeys::default();
+    match &node.value {
+        Value::List(items) => several(
+            items,
+            node,
+            no_keys,
+            around,
+            (&mut servers, timeout),
+            problems,
+        ),
+        Value::Map(pairs) => {
+            let has = |word: &str| {
+                let mut pairs = pairs.iter();
+                pairs.any(|(key, _)| key.scalar() == Some(word))
+            };
+            let turns = TURNS.iter().find(|(word, ..)| has(word) && !has("address"));
+            let what = turns.map_or("an upstream", |(.., what)| what);
+            let mut keys = node.keys(what, KeyStyle::Exact, problems);
+            let own = UpstreamKeys::take(&mut keys, around.outbounds, problems);
+            let reuse = given(&mut keys, "reuse");
+            let reuse = reuse.and_then(|node| value::duration_or_off(node, "`reuse`", problems));
+            if let Some(reuse) = reuse {
+                servers.reuse = reuse.unwrap_or(Duration::ZERO);
+            }
+            let patience = given(&mut keys, "timeout");
+            *timeout = patience.and_then(|node| value::duration(node, "`timeout`", problems));
+            match turns {
+                Some((word, turns, _)) => {
+                    servers.turns = *turns;
+                    if let Some(list) = keys.require(word, problems) {
+                        let items = list.list("an upstream's servers", problems);
+                        several(items, list, own, around, (&mut servers, timeout), problems);
+                    }
+                }
+                None => {
+                    if let Some(address) = keys.require("address", problems) {
+                        let server = server(address, problems)
+                            .and_then(|server| with_keys(server, address, own, around, problems));
+                        servers.list.extend(server);
+                    }
+                }
+            }
+            keys.finish(problems);
+        }
+        Value::Scalar(..) => servers
+            .list
+            .extend(upstream(node, no_keys, around, timeout, problems)),
+    }
+    servers
+}
+
+/// Servers of a list, each with the keys of all where it has none of its own.
+fn several(
+    items: &[Node],
+    list: &Node,
+    keys: UpstreamKeys<'_>,
+    around: &mut Surroundings<'_>,
+    (servers, timeout): (&mut Servers, &mut Option<Duration>),
+    problems: &mut Problems,
+) {
+    if items.is_empty() {
+        let message = "an upstream needs at least one address";
+        problems.error("missing-key", &list.span, message);
+    }
+    for item in items {
+        let server = upstream(item, keys, around, timeout, problems);
+        servers.list.extend(server);
+    }
+    let mut ways = servers.iter().map(NameServer::via);
+    let first = ways.next();
+    if servers.turns != Turns::Order && ways.any(|way| Some(way) != first) {
+        let message = "all of these hear each name, and they are reached by different ways";
+        problems.note("told-to-all", &list.span, message).hint = Some(
+            "a list is asked in order: the next one hears what the one before did not answer"
+                .into(),
+        );
+    }
+}
+
+/// `udp://1.1.1.1`, `system`, or `{ address: ..., via: OUTBOUND }`.
+fn upstream<'a>(
+    node: &'a Node,
+    of_all: UpstreamKeys<'a>,
     around: &mut Surroundings<'_>,
     timeout: &mut Option<Duration>,
     problems: &mut Problems,
 ) -> Option<NameServer> {
     let (address, keys) = if matches!(node.value, Value::Map(_)) {
-        let mut keys = node.keys("an upstream", KeyStyle::Exact, problems);
+        let mut keys = node.keys("a server of an upstream", KeyStyle::Exact, problems);
         let address = keys.require("address", problems);
         let own = UpstreamKeys::take(&mut keys, around.outbounds, problems);
         let patience = given(&mut keys, "timeout");
         let patience = patience.and_then(|node| value::duration(node, "`timeout`", problems));
         *timeout = patience.or(*timeout);
         keys.finish(problems);
-        (address?, own)
+        (address?, own.or(of_all))
     } else {
-        (node, UpstreamKeys::default())
+        (node, of_all)
     };
     let server = server(address, problems)?;
     with_keys(server, address, keys, around, problems)
@@ -96,6 +193,14 @@ pub(super) fn bootstrap(node: &Node, problems: &mut Problems) -> Vec<NameServer>
 }
 
 impl<'a> UpstreamKeys<'a> {
+    fn or(self, all: Self) -> Self {
+        Self {
+            via: self.via.or(all.via),
+            addresses: self.addresses.or(all.addresses),
+            tls: self.tls.or(all.tls),
+        }
+    }
+
     fn take(keys: &mut Keys<'a>, outbounds: &Outbounds, problems: &mut Problems) -> Self {
         let via = given(keys, "via").map(|node| {
             let name = value::name(node, "`via`", problems);

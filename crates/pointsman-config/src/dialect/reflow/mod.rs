@@ -314,7 +314,7 @@ impl Builder {
         let resolver_id = ResolverId(self.resolvers.len());
         self.resolvers.push(Written {
             what: ResolverSpec {
-                servers: resolver.into_iter().collect(),
+                servers: resolver.into_iter().collect::<Vec<_>>().into(),
                 families: Families::PreferIpv4,
                 ..ResolverSpec::default()
             },

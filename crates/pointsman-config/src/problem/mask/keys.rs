@@ -95,7 +95,8 @@ const NAMES: [&str; 10] = [
 ];
 
 /// Keys whose values are harmless.
-const OPEN: &str = " access_log action address address_resolver addresses alias allow allow_lan alterid any application \
+const OPEN: &str = " max_ttl min_ttl negative_ttl prefetch size stale \
+    access_log action address address_resolver addresses alias allow allow_lan alterid any application \
     application_protocols asn asn_db attempts authorities authorized_sources auto auto_detect_interface backoff balance behavior \
     bind bind_address bind_interface blackhole body bootstrap both cache cache_algorithm cache_capacity chains cipher \
     clash_mode client client_fingerprint client_subnet code connect_attempts connect_timeout connection_lifetime \
@@ -115,11 +116,11 @@ const OPEN: &str = " access_log action address address_resolver addresses alias 
     lan_allowed_ips lan_disallowed_ips lazy level lifetime limit listen listen_port listener listeners local_addr \
     local_addr6 local_addr_v6 local_port location log log_level mark matches message max_bytes max_failed_times members \
     method metrics mixed mixed_port mode module mptcp mtu nameserver network network_strategy network_type \
-    no_drop no_resolve no_tcp no_udp nodelay ntp on_unknown options other outbound output over_tcp \
+    no_drop no_resolve no_tcp no_udp nodelay ntp on_unknown options other order outbound output over_tcp \
     override_address override_port parents path payload pid_file port port_range prefer_h3 preference prefix \
     private probe process process_info_depth process_name process_path protect_path protocol proxies \
     proxy proxy_header proxy_server_nameserver query_type range read_timeout redact \
-    redir_port relay reload request_route resolve_timeout resolver respect_rules reuse_addr reverse_mapping rewrite \
+    race redir_port relay reload request_route resolve_timeout resolver respect_rules reuse reuse_addr reverse_mapping rewrite \
     rewrite_ttl route routing_mark rule rule_local rule_set rules same_family select server \
     server_name server_port servers shutdown size_limit skip_auth_prefixes skip_cert_verify sni sni_sniff sniff \
     sniff_override_destination sniff_timeout sniffer socks socks4 socks5 socks5_port socks_port source \

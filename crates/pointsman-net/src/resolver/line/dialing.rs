@@ -53,7 +53,7 @@ impl Line {
                 let served = Served {
                     line: Arc::downgrade(&line),
                     usage: Arc::clone(connection.usage()),
-                    reuse: line.reuse,
+                    reuse: line.state().reuse,
                 };
                 let tasks = transport.connections();
                 let stopping = tasks.stopping();

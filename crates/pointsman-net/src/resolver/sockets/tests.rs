@@ -97,8 +97,12 @@ async fn resolver(most: usize) -> (Arc<Resolver>, UdpSocket) {
         })
     };
     let spec = ResolverSpec {
-        servers: vec![server(&silent)],
-        by_domain: vec![(Domain::parse("told").unwrap(), true, vec![server(&telling)])],
+        servers: vec![server(&silent)].into(),
+        by_domain: vec![(
+            Domain::parse("told").unwrap(),
+            true,
+            vec![server(&telling)].into(),
+        )],
         ..ResolverSpec::default()
     };
     let station = Arc::new(Station::with_sockets(Sockets::new(most)));

@@ -32,38 +32,42 @@ fn gone() -> Said {
 }
 
 /// The answer, after how many milliseconds, who was asked when, and what was heard.
-async fn play(
-    servers: &[Server],
-) -> (
+type Played = (
     Result<(usize, Said), Vec<(usize, Said)>>,
     u128,
     Vec<(usize, u128)>,
     Vec<(usize, Sound)>,
-) {
+);
+
+async fn play(servers: &[Server]) -> Played {
+    play_by(servers, false).await
+}
+
+/// In turn, or in a race.
+async fn play_by(servers: &[Server], is_race: bool) -> Played {
     let begun = Instant::now();
     let (asked, heard) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let numbered: Vec<(usize, &Server)> = servers.iter().enumerate().collect();
-    let result = in_turn(
-        &numbered,
-        begun + BUDGET,
-        |_| PASS_BY,
-        |(number, server)| {
-            let at = begun.elapsed().as_millis();
-            asked.lock().unwrap().push((*number, at));
-            let server: Server = (*server).clone();
-            async move {
-                match server {
-                    Some((after, answer)) => {
-                        tokio::time::sleep(Duration::from_millis(after)).await;
-                        answer
-                    }
-                    None => std::future::pending().await,
+    let ask = |(number, server): &(usize, &Server)| {
+        let at = begun.elapsed().as_millis();
+        asked.lock().unwrap().push((*number, at));
+        let server: Server = (*server).clone();
+        async move {
+            match server {
+                Some((after, answer)) => {
+                    tokio::time::sleep(Duration::from_millis(after)).await;
+                    answer
                 }
+                None => std::future::pending().await,
             }
-        },
-        |(number, _), sound| heard.lock().unwrap().push((*number, sound)),
-    )
-    .await;
+        }
+    };
+    let hear = |(number, _): &(usize, &Server), sound| heard.lock().unwrap().push((*number, sound));
+    let until = begun + BUDGET;
+    let result = match is_race {
+        true => at_once(&numbered, until, ask, hear).await,
+        false => in_turn(&numbered, until, |_| PASS_BY, ask, hear).await,
+    };
     let took = begun.elapsed().as_millis();
     (
         result,
@@ -163,4 +167,34 @@ fn silence_is_remembered_by_type_and_forgotten() {
     silences.note(&all[0], aaaa, Sound::Voice, now);
     assert_eq!(order(aaaa, 0), [0, 1]);
     assert!(!silences.all(&all, aaaa, now));
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_race_all_are_asked_and_the_first_good_answer_counts() {
+    let (answer, took, asked, heard) =
+        play_by(&[None, Some((9, good(1))), Some((3, broken()))], true).await;
+    assert_eq!((answer, took), (Ok((1, good(1))), 9));
+    assert_eq!(asked, [(0, 0), (1, 0), (2, 0)]);
+    assert_eq!(heard, [(2, Sound::Voice), (1, Sound::Voice)]);
+    let (answer, took, _, heard) = play_by(&[None, Some((3, gone()))], true).await;
+    assert_eq!(answer, Err(vec![(1, gone()), (0, Said::Silent)]));
+    assert_eq!((took, heard), (4000, vec![(0, Sound::Silence)]));
+    let (answer, took, ..) = play_by(&[Some((5, broken())), Some((3, gone()))], true).await;
+    assert_eq!((answer.unwrap_err().len(), took), (2, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_first_is_known_for_five_minutes() {
+    let fastest = Fastest::default();
+    let now = Instant::now();
+    assert_eq!(fastest.known(now), None);
+    fastest.note(1, now);
+    assert_eq!(
+        fastest.known(now + FIRST_FOR - Duration::from_secs(1)),
+        Some(1)
+    );
+    assert_eq!(fastest.known(now + FIRST_FOR), None);
+    fastest.note(0, now);
+    fastest.forget();
+    assert_eq!(fastest.known(now), None);
 }

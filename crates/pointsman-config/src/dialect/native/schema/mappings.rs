@@ -1,5 +1,7 @@
 //! What stands where, as a table: each mapping with its keys.
 
+mod upstreams;
+
 use pointsman_policy::model::DomainOrder;
 
 use super::super::{
@@ -7,6 +9,7 @@ use super::super::{
     list_files, outbounds, udp,
 };
 use super::{Key, Mapping, Type, ValueKind, key, needed, needed_told, told};
+use upstreams::{FASTEST, NAME_SERVER, NAME_SERVERS, ORDER, RACE, UPSTREAM};
 
 use ValueKind::{
     Any, BuiltOrLater, ByName, Digits, Either, File, Flag, Items, List, Matching, One, Rule, Text,
@@ -447,7 +450,10 @@ const DNS: Mapping = mapping(
             ByName(&Either(&[
                 NAME_SERVER,
                 UPSTREAM,
-                Items(&Either(&[NAME_SERVER, UPSTREAM]), 1),
+                ORDER,
+                RACE,
+                FASTEST,
+                NAME_SERVERS,
             ])),
         ),
         key("resolver", NAME),
@@ -457,43 +463,6 @@ const DNS: Mapping = mapping(
         ),
         key("domains", ByName(&NAME)),
         key("family", FAMILY),
-    ],
-);
-
-const NAME_SERVER: ValueKind = Matching("^(system|(udp|tcp|tls|https|h3|quic)://.+)$");
-const UPSTREAM: ValueKind = ValueKind::Mapping(&mapping(
-    ("dns", "upstreams.*."),
-    &[
-        needed_told(
-            "address",
-            NAME_SERVER,
-            "`udp://ADDRESS[:PORT]`, `tcp://...`, `tls://HOST[:PORT]`, `https://HOST[:PORT]/PATH`",
-        ),
-        told("via", NAME, "The outbound that it is asked by"),
-        told("timeout", DURATION, "What a question of a client may take"),
-        told(
-            "addresses",
-            Either(&[Matching("[.:]"), Items(&Matching("[.:]"), 0)]),
-            "Where a server by name is, so that nobody is asked for the name",
-        ),
-        told("client_subnet", Any, "Not yet"),
-        told(
-            "tls",
-            ValueKind::Mapping(&PROOF),
-            "How the server proves who it is",
-        ),
-    ],
-));
-
-const PROOF: Mapping = mapping(
-    ("dns", "upstreams.*.tls."),
-    &[
-        told("name", NAME, "What the server's certificate has to be for"),
-        told(
-            "authorities",
-            File,
-            "A file of certificates in PEM whose word counts",
-        ),
     ],
 );
 

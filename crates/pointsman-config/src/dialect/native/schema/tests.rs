@@ -74,7 +74,10 @@ rule_sets:
 dns:
   upstreams:
     isp: "udp://192.168.1.1"
-    far: { address: "tcp://1.1.1.1", via: privacy }
+    far: { address: "tcp://1.1.1.1", via: privacy, reuse: off }
+    row: { order: ["udp://192.168.1.1"], reuse: 5s }
+    all: { race: ["udp://192.168.1.1"], via: privacy }
+    one: { fastest: ["udp://192.168.1.1"], timeout: 2s }
     two: ["udp://192.168.1.1", { address: "tls://dns.example", timeout: 2s, addresses: [192.0.2.1], client_subnet: off, tls: { name: a.example, authorities: lists/ca.pem } }]
   resolver: isp
   hosts: { nas.lan: 192.168.1.5, .test: [127.0.0.1, "::1"] }
@@ -232,6 +235,22 @@ fn schema_keys() -> seen::Known {
         (
             "an upstream",
             format!("/properties/dns/properties/upstreams/{by_name}/anyOf/1"),
+        ),
+        (
+            "an upstream with `order`",
+            format!("/properties/dns/properties/upstreams/{by_name}/anyOf/2"),
+        ),
+        (
+            "an upstream with `race`",
+            format!("/properties/dns/properties/upstreams/{by_name}/anyOf/3"),
+        ),
+        (
+            "an upstream with `fastest`",
+            format!("/properties/dns/properties/upstreams/{by_name}/anyOf/4"),
+        ),
+        (
+            "a server of an upstream",
+            format!("/properties/dns/properties/upstreams/{by_name}/anyOf/5/items/anyOf/1"),
         ),
         (
             "`tls` of an upstream",

@@ -1,7 +1,7 @@
 //! `dns` of a native file: keys, defaults and problems.
 
 use super::{check, setup};
-use crate::setup::NameServer;
+use crate::setup::{NameServer, Turns};
 
 #[test]
 fn resolvers_are_checked() {
@@ -202,6 +202,47 @@ fn encrypted_upstreams_are_checked() {
 }
 
 #[test]
+fn several_servers_are_asked_as_the_upstream_says() {
+    let setup = setup(
+        "dns: { upstreams: { a: { race: ['tls://9.9.9.9', { address: 'udp://1.1.1.1' }], via: direct, reuse: off, timeout: 2s }, \
+         b: { fastest: ['udp://1.1.1.1', 'udp://1.1.1.2'] }, c: { order: ['udp://1.1.1.1'], reuse: 5s }, d: ['udp://1.1.1.1'] } }",
+    );
+    let told: Vec<_> = setup.resolvers.iter().map(|it| &it.servers).collect();
+    let shown = told
+        .iter()
+        .map(|it| (it.turns, it.len(), it.reuse.as_secs()));
+    let expected = [
+        (Turns::Race, 2, 0),
+        (Turns::Fastest, 2, 30),
+        (Turns::Order, 1, 5),
+        (Turns::Order, 1, 30),
+        (Turns::Order, 1, 30),
+    ];
+    assert!(shown.eq(expected), "{told:?}");
+    assert!(told[0].iter().all(|server| server.via().is_some()));
+    let dns = |upstream: &str, expected: &str| {
+        let whole =
+            format!("dns: {{ listen: 'udp://127.0.0.1:5353', upstreams: {{ a: {upstream} }} }}");
+        let loaded = super::read(&format!("{whole}\npolicy: direct\n"));
+        let shown: Vec<String> = loaded.problems.0.iter().map(ToString::to_string).collect();
+        assert!(shown.join("\n").contains(expected), "{shown:?}");
+    };
+    dns(
+        "{ race: ['udp://1.1.1.1', { address: 'udp://9.9.9.9', via: direct }] }",
+        "note[told-to-all]: all of these hear each name, and they are reached by different ways",
+    );
+    dns(
+        "{ race: ['udp://1.1.1.1'], address: system }",
+        "error[unknown-key]",
+    );
+    dns("{ via: direct }", "error[missing-key]");
+    dns(
+        "{ order: [] }",
+        "error[missing-key]: an upstream needs at least one address",
+    );
+}
+
+#[test]
 fn the_systems_resolver_has_hosts_domains_and_family_like_any() {
     // The section; the resolver for servers, as (its servers, hosts, domains).
     for (dns, servers, hosts, domains) in [
@@ -228,7 +269,7 @@ fn the_systems_resolver_has_hosts_domains_and_family_like_any() {
     ] {
         let setup = setup(&format!("dns: {{ {dns} }}"));
         let resolver = &setup.resolvers[setup.server_resolver.unwrap().0];
-        let shown = format!("{:?}", resolver.servers);
+        let shown = format!("{:?}", resolver.servers.list);
         assert!(shown.starts_with(servers), "{dns}: {shown}");
         assert_eq!(resolver.hosts.len(), hosts, "{dns}");
         assert_eq!(resolver.by_domain.len(), domains, "{dns}");
