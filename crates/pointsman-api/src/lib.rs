@@ -25,7 +25,7 @@ pub use daemon::{
 };
 pub use explain::{ExplainRequest, Explanation};
 pub use flow::{FlowList, FlowRecord};
-pub use names::{KnownName, KnownNames, NameError, NameExplanation, NameWay};
+pub use names::{FakeName, KnownName, KnownNames, NameError, NameExplanation, NameWay};
 pub use outbound::{OutboundList, OutboundState, SelectRequest};
 pub use problem::{Error, Problem, ProblemList};
 pub use replay::{Replay, ReplayRequest};

@@ -104,3 +104,16 @@ pub struct KnownName {
     /// The same client was told others for the address, or may have been: its flows have no name.
     pub ambiguous: bool,
 }
+
+/// A name, and the addresses that stand for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FakeName {
+    /// The name, in A-labels.
+    pub name: String,
+    /// That of IPv4; absent where there is no such range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v4: Option<String>,
+    /// That of IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v6: Option<String>,
+}

@@ -177,6 +177,11 @@ fn described(method: &str, path: &str) -> (&'static str, &'static str, Option<Va
             "The names that clients were told for an address",
             None,
         ),
+        (_, route::DNS_FAKE) => (
+            "fakeName",
+            "The fake addresses of a name, or the name of one",
+            None,
+        ),
         (_, route::POLICY) => ("policy", "The policies as text", None),
         _ => ("openapi", "This document", None),
     }

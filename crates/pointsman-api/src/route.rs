@@ -52,6 +52,8 @@ pub const DNS: &str = "/v1/dns/{name}";
 pub const DNS_EXPLAIN: &str = "/v1/dns/{name}/explain";
 /// GET, query `address=`, `client=` (without one: of all): [`crate::KnownNames`], which names clients were told for an address.
 pub const DNS_NAMES: &str = "/v1/dns/names";
+/// GET: [`crate::FakeName`], of a name or of a fake address.
+pub const DNS_FAKE: &str = "/v1/dns/fake/{name}";
 /// GET: the OpenAPI document.
 pub const OPENAPI: &str = "/v1/openapi.json";
 
@@ -110,6 +112,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("get", DNS),
     ("get", DNS_EXPLAIN),
     ("get", DNS_NAMES),
+    ("get", DNS_FAKE),
     ("get", OPENAPI),
 ];
 

@@ -75,7 +75,7 @@ impl Ends {
         let infos = ends.iter().map(|(name, end)| OutboundInfo {
             name: Arc::clone(name),
             kind: OutboundKind::Plain(match end {
-                DnsEnd::Ask(_) | DnsEnd::Follow | DnsEnd::Pass => Action::Direct,
+                DnsEnd::Ask(_) | DnsEnd::Fake | DnsEnd::Follow | DnsEnd::Pass => Action::Direct,
                 DnsEnd::Drop => Action::Blackhole,
                 DnsEnd::NoData | DnsEnd::NoName | DnsEnd::Refused | DnsEnd::Zero => Action::Reject,
             }),
@@ -99,6 +99,7 @@ impl Ends {
             follow: None,
             hosts,
             asks_for_local_names: false,
+            fake: None,
             limits: DnsLimits::default(),
         }
     }

@@ -20,7 +20,9 @@ use pointsman_policy::{OutboundId, Policy, Prefix};
 pub use pointsman_spec::address::{Endpoint, Families, Server, Uplink};
 pub use pointsman_spec::asks::AskSpec;
 pub use pointsman_spec::cache::CacheLimits;
-pub use pointsman_spec::dns::{AnswersSpec, DnsEnd, DnsLimits, DnsSpec, FollowSpec, UpstreamSpec};
+pub use pointsman_spec::dns::{
+    AnswersSpec, DnsEnd, DnsLimits, DnsSpec, FakeSpec, FollowSpec, UpstreamSpec,
+};
 pub use pointsman_spec::door::{DoorSpec, Listen};
 pub use pointsman_spec::ids::{PolicyId, ResolverId};
 pub use pointsman_spec::limits::{DatagramLimits, Filtering, SniffLimits, Timeouts};

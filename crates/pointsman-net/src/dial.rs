@@ -8,14 +8,17 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use pointsman_os::datagram;
 use pointsman_os::descriptors::for_a_flow;
 use pointsman_os::local::LocalStream;
 use pointsman_os::socket as os;
 pub use pointsman_os::socket::Keepalive;
+use pointsman_policy::Prefix;
 use pointsman_spec::address::Uplink;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -29,6 +32,8 @@ pub struct Dialer {
     pub mark: Option<u32>,
     /// Probes for silent peers.
     pub keepalive: Probing,
+    /// Ranges of addresses that stand for names: none is a host's, and nothing is sent there.
+    pub fakes: Arc<ArcSwap<Vec<Prefix>>>,
 }
 
 /// When a connection of TCP is set to probe a silent peer.
@@ -62,6 +67,7 @@ impl Dialer {
         Self {
             mark,
             keepalive: Probing::USUAL,
+            fakes: Arc::default(),
         }
     }
 
@@ -146,6 +152,7 @@ impl Dialer {
     /// # Errors
     /// Those of the system.
     pub fn udp(&self, destination: SocketAddr, uplink: &Uplink) -> io::Result<UdpSocket> {
+        self.refuse_fake(destination.ip())?;
         let socket = os::datagram_prepare(destination, self.marked(uplink))?;
         UdpSocket::from_std(for_a_flow(socket)?)
     }
@@ -155,6 +162,7 @@ impl Dialer {
     /// # Errors
     /// Those of the system.
     pub(crate) fn datagrams(&self, first: SocketAddr, uplink: &Uplink) -> io::Result<UdpSocket> {
+        self.refuse_fake(first.ip())?;
         let options = datagram::Options {
             coalesce: true,
             tell_class: true,
@@ -175,7 +183,41 @@ impl Dialer {
         socket.is_ok_and(|socket| socket.connect(destination).is_ok())
     }
 
+    /// From now on nothing is sent to those ranges either: to former ones clients may hold on.
+    pub(crate) fn refuse(&self, ranges: impl Iterator<Item = Prefix>) {
+        let mut all = Vec::clone(&self.fakes.load());
+        for range in ranges {
+            if !all.contains(&range) {
+                all.push(range);
+            }
+        }
+        // Whoever changes them again and again means the last ones.
+        let spare = all.len().saturating_sub(MOST_FAKES);
+        all.drain(..spare);
+        self.fakes.store(Arc::new(all));
+    }
+
+    /// Whether an address stands for a name.
+    pub(crate) fn is_fake(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.fakes
+            .load()
+            .iter()
+            .any(|range| range.contains(address))
+    }
+
+    fn refuse_fake(&self, address: IpAddr) -> io::Result<()> {
+        match self.is_fake(address) {
+            true => Err(io::Error::new(
+                io::ErrorKind::AddrNotAvailable,
+                format!("{address} is a fake address, and no host's"),
+            )),
+            false => Ok(()),
+        }
+    }
+
     async fn connect(&self, address: SocketAddr, uplink: &Uplink) -> io::Result<TcpStream> {
+        self.refuse_fake(address.ip())?;
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
         let socket = os::connect_prepare(address, self.marked(uplink));
         let socket = socket.and_then(for_a_flow).map_err(named)?;
@@ -252,6 +294,9 @@ impl Dialer {
 
 /// Bytes that may wait in a socket for datagrams, of whichever side: some milliseconds of a gigabit link.
 pub(crate) const DATAGRAM_BUFFER: usize = 1 << 20;
+
+/// Ranges of fake addresses that nothing is sent to, former ones among them.
+const MOST_FAKES: usize = 16;
 
 /// "Connection Attempt Delay" of RFC 8305, section 8.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);

@@ -5,11 +5,13 @@
 //! not choose hears nothing of a name.
 
 mod answering;
+mod asking;
 mod by_hand;
 mod carrier;
 mod connection;
 mod counts;
 mod datagrams;
+mod faking;
 mod given;
 mod judge;
 mod query_log;

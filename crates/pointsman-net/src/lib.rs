@@ -16,6 +16,7 @@ mod drops;
 pub mod ends;
 mod exact;
 mod facts;
+mod fake;
 pub mod fetch;
 mod flow;
 pub mod generation;

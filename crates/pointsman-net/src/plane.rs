@@ -36,6 +36,8 @@ pub use crate::correlation::KnownName;
 pub use crate::datagram::Loss;
 use crate::dial::Dialer;
 pub use crate::dns::{DnsCounts, NameReply, ReplySource};
+pub use crate::fake::Fake;
+use crate::fake::Fakes;
 pub use crate::ledger::{
     Counters, Decisions, FLOW_LOG, Gravity, Lack, LiveFlow, News, Remembered, RuleTally, Tail,
     Tallied, Tally, TargetTrouble, Trouble, TroubleEvent,
@@ -194,6 +196,22 @@ impl<S> Plane<S> {
         found
             .find(|name| *name != Fact::Absent)
             .unwrap_or(Fact::Absent)
+    }
+
+    /// The name that a fake address stands for.
+    pub fn fake_name(&self, address: IpAddr) -> Option<Domain> {
+        self.with_fakes(|fakes| fakes.name(address))
+    }
+
+    /// The fake addresses that a name has.
+    pub fn fake_addresses(&self, name: &Domain) -> Option<Fake> {
+        self.with_fakes(|fakes| fakes.look_up(name))
+    }
+
+    fn with_fakes<T>(&self, look: impl FnOnce(&Fakes) -> Option<T>) -> Option<T> {
+        let generation = self.shared.generation()?;
+        let (fakes, _) = generation.spec().dns.as_ref()?.fakes()?;
+        look(fakes)
     }
 
     /// The names that clients were told for an address: one client, or all.

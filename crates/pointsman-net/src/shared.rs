@@ -190,6 +190,10 @@ impl Shared {
     }
 
     pub(crate) fn swap(&self, generation: Arc<Generation>) {
+        let dns = generation.spec().dns.as_ref();
+        if let Some((fakes, _)) = dns.and_then(|dns| dns.fakes()) {
+            self.dialer.refuse(fakes.ranges());
+        }
         self.generation.store(Some(generation));
     }
 

@@ -74,6 +74,15 @@ pub fn local_address(address: IpAddr) -> Refused {
     Refused::new(Refuser::LocalAddress, why)
 }
 
+/// Why a flow to an address is refused that stands for a name, where it is not known for which.
+#[must_use]
+pub fn fake_address(address: IpAddr) -> Refused {
+    let why = format_args!(
+        "{address} stands for no name that is known: who asks for the name again hears another"
+    );
+    Refused::new(Refuser::StaleFake, why)
+}
+
 /// Why a flow to such a name is refused that would go by a proxy: the rules saw no address.
 #[must_use]
 pub fn like_address(name: &Domain) -> Refused {

@@ -24,6 +24,8 @@ pub enum Refuser {
     NoDestination,
     /// It asks for what is not built yet.
     NotBuilt,
+    /// It is a fake address, and stands for no name.
+    StaleFake,
     /// A target that takes one flow at a time has one.
     TargetBusy,
 }
@@ -41,6 +43,7 @@ impl Refuser {
             Self::NetworkUdp => "network udp",
             Self::NoDestination => "no destination",
             Self::NotBuilt => "not built yet",
+            Self::StaleFake => "stale fake address",
             Self::TargetBusy => "target busy",
         }
     }

@@ -30,6 +30,7 @@ pub(crate) use fingerprint::fingerprint;
 pub use matched::Matched;
 pub use names::Reach;
 pub use prefixes::{Damaged, PrefixBuilder, PrefixTable};
+pub use sip::keyed_hash;
 
 use crate::address::Prefix;
 use crate::condition::{Condition, DomainTest};

@@ -155,10 +155,12 @@ impl AskSpec {
                     | DnsEnd::Refused
                     | DnsEnd::Zero),
                 ) => return (Asked::Here(end), because()),
-                Some(DnsEnd::Follow | DnsEnd::Pass) | None => {}
+                // What stands for a name is not what it has.
+                Some(DnsEnd::Fake | DnsEnd::Follow | DnsEnd::Pass) | None => {}
             }
         }
-        let follows = ruled.of_name && ruled.end == Some(DnsEnd::Follow);
+        let follows = matches!(ruled.end, Some(DnsEnd::Fake | DnsEnd::Follow));
+        let follows = ruled.of_name && follows;
         let (asked, because) = match seeker.inbound {
             Some(inbound) if !follows => (to(inbound), Because::Inbound),
             _ => self.by_way(seeker, &ruled),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pointsman_policy::{Domain, Policy};
+use pointsman_policy::{Domain, Policy, Prefix};
 
 use crate::ids::PolicyId;
 use crate::resolver::Servers;
@@ -27,6 +27,8 @@ pub struct DnsSpec {
     /// Names that mean nothing to the world (`printer.local`, `router`, reverse names of private addresses) are asked for as
     /// others are: the upstreams may be of the network where they mean something.
     pub asks_for_local_names: bool,
+    /// Addresses that stand for names, where [`DnsEnd::Fake`] is an end.
+    pub fake: Option<FakeSpec>,
     /// What clients may take.
     pub limits: DnsLimits,
 }
@@ -63,6 +65,8 @@ pub enum DnsEnd {
     Ask(usize),
     /// Nothing is answered.
     Drop,
+    /// An address that stands for the name; what is no address is asked for as [`Self::Follow`] says.
+    Fake,
     /// Who is asked for names whose flows leave as they do by [`FollowSpec::policy`].
     Follow,
     /// There is no such record.
@@ -83,7 +87,32 @@ impl DnsEnd {
     pub fn is_answer(&self) -> bool {
         match self {
             Self::Drop | Self::NoData | Self::NoName | Self::Refused | Self::Zero => true,
-            Self::Ask(_) | Self::Follow | Self::Pass => false,
+            Self::Ask(_) | Self::Fake | Self::Follow | Self::Pass => false,
+        }
+    }
+}
+
+/// Addresses that stand for names: at least one range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FakeSpec {
+    /// Those of IPv4; without, there are no such addresses of a name that has a fake one.
+    pub v4: Option<Prefix>,
+    /// Those of IPv6.
+    pub v6: Option<Prefix>,
+    /// How long answers hold.
+    pub ttl: Duration,
+}
+
+impl Default for FakeSpec {
+    fn default() -> Self {
+        const V6: [u16; 8] = [0xfdfe, 0x706f, 0x696e, 0x7400, 0, 0, 0, 0];
+        Self {
+            // For benchmarks between networks (RFC 2544), routed by nobody.
+            v4: Some(Prefix::new([198, 18, 0, 0].into(), 15)),
+            // A range of our own (RFC 4193): a stray packet to it is ours.
+            v6: Some(Prefix::new(V6.into(), 64)),
+            // A program that keeps it longer still finds its name: what was idle for longest is given again, last.
+            ttl: Duration::from_secs(60),
         }
     }
 }

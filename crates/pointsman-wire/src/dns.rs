@@ -16,6 +16,7 @@ mod padding;
 mod query;
 mod record;
 mod response;
+mod service;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;

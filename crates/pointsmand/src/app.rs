@@ -108,6 +108,7 @@ impl LoadsAsked {
 impl App {
     /// A daemon that serves nothing yet.
     pub(crate) fn new(origin: Origin, plane: Plane<Arc<Setup>>, log: Log) -> Arc<Self> {
+        let names = Arc::new(Station::within(origin.state.as_deref()));
         let counts = Counts::open(origin.state.as_deref(), origin.path.as_deref());
         Arc::new(Self {
             origin,
@@ -126,7 +127,7 @@ impl App {
             asked: watch::Sender::default(),
             reloading: Arc::default(),
             replaying: Arc::default(),
-            names: Arc::default(),
+            names,
             changes: broadcast::Sender::new(CHANGES),
             log,
             stop: watch::Sender::new(0),

@@ -159,7 +159,7 @@ fn told(setup: &Setup, policy: &Policy, name: &Domain, asked: Asked, because: Be
 /// An answer as rules name it.
 fn word(end: DnsEnd) -> &'static str {
     match end {
-        DnsEnd::Ask(_) | DnsEnd::Follow => "follow",
+        DnsEnd::Ask(_) | DnsEnd::Fake | DnsEnd::Follow => "follow",
         DnsEnd::Drop => "drop",
         DnsEnd::NoData => "nodata",
         DnsEnd::NoName => "nxdomain",

@@ -130,6 +130,18 @@ pub(crate) fn name_looked(
             Some(*at)
         }
         Some(DnsEnd::Follow) => follow(server, setup, name, client, &mut told),
+        Some(DnsEnd::Fake) => {
+            let at = follow(server, setup, name, client, &mut told);
+            if matches!(kind, A | AAAA) {
+                let reason = "an address is answered that stands for it; what is no address is asked for where its flows leave";
+                here("fake", reason, &mut told);
+                told.rcode = Some(print_code(0));
+                (told.upstream, told.servers, told.via) = (None, Vec::new(), None);
+                None
+            } else {
+                at
+            }
+        }
         Some(end) => {
             by_rule(*end, "", decision.as_ref(), &mut told);
             None
@@ -231,7 +243,7 @@ fn by_rule(end: DnsEnd, why: &str, decision: Option<&Decision>, told: &mut NameE
             "a rule answers with the address of no host",
             Some(0),
         ),
-        DnsEnd::Ask(_) | DnsEnd::Follow | DnsEnd::Pass => {
+        DnsEnd::Ask(_) | DnsEnd::Fake | DnsEnd::Follow | DnsEnd::Pass => {
             ("nobody", "no rule says who is asked for it", Some(2))
         }
     };

@@ -143,7 +143,10 @@ impl Led {
 }
 
 async fn lead(case: &mut Case, guest: &mut Sender) -> Result<Led, Over> {
-    case.note_name();
+    if let Err(refused) = case.note_name() {
+        case.undecided(refused.into());
+        return Err(Over::Refused);
+    }
     let pick = match case.decide(guest).await? {
         Choice::Open(pick) => pick,
         Choice::Refuse(_, why) => {

@@ -15,13 +15,15 @@ use pointsman_wire::dns::{
 };
 use tokio::time::Instant;
 
+use super::asking::{AskedBy, AskedOf, AskedUpstream, Asking};
 use super::counts::Became;
+use super::faking::{self, Giving};
 use super::given::Told;
 use super::judge::{Judge, Verdict};
 use super::query_log::{Entry, Trail};
 use super::rates::Allowed;
 use super::refusal::refuse;
-use super::waits::{Sender, WaitPlace};
+use super::waits::Sender;
 use super::words::Words;
 use super::writing::{FIXED_FOR, addresses, room, write_error, write_heard};
 use crate::correlation::{self, Seconds};
@@ -30,9 +32,9 @@ use crate::ends::{ClientAddr, Ends, LocalAddr};
 use crate::generation::Generation;
 use crate::outbound::Ways;
 use crate::resolver::clock;
-use crate::resolver::{Folded, Heard, Upstream, WireQuestion};
+use crate::resolver::{Folded, Heard};
 use crate::shared::Shared;
-use crate::spec::dns::{DnsServer, QueryEnd};
+use crate::spec::dns::{DnsServer, QueryEnd, asked};
 use crate::spec::listening::ListenerId;
 
 /// Numbers of extended errors (RFC 8914 §4).
@@ -86,27 +88,6 @@ pub(super) enum Outcome {
     Silent,
     /// Somebody has to be asked first.
     Asking(Box<Asking>),
-}
-
-/// A query whose answer has to be asked for.
-#[derive(Debug)]
-pub(super) struct Asking {
-    message: Box<[u8]>,
-    question: WireQuestion,
-    /// The name, where it may be a host's.
-    host: Option<Domain>,
-    upstream: Arc<Upstream>,
-    /// Where answers are looked at.
-    judge: Option<Judge>,
-    ways: Ways,
-    network: Network,
-    /// Who is told.
-    told: Told,
-    is_private: bool,
-    server: Arc<DnsServer>,
-    /// Where queries are logged.
-    entry: Option<Entry>,
-    place: WaitPlace,
 }
 
 impl Service {
@@ -201,7 +182,7 @@ impl Service {
         };
         entry.trail = trail;
         match &mut outcome {
-            Outcome::Asking(asking) => asking.entry = Some(entry),
+            Outcome::Asking(asking) => asking.by.entry = Some(entry),
             Outcome::Replied | Outcome::Silent => {
                 let from = match became {
                     Some(Became::Known) => "cache",
@@ -274,7 +255,7 @@ impl Service {
         (ends, client): (&Ends, IpAddr),
         (trail, out): (&mut Trail, &mut Vec<u8>),
     ) -> (Option<Became>, Outcome) {
-        let (shared, limits) = (self.ways.shared(), &self.server.limits);
+        let shared = self.ways.shared();
         let limit = room(query, asker.network);
         let any = || {
             // RFC 8482 §4.2: whoever asks for all gets little, so that nobody can have much sent to others.
@@ -303,6 +284,11 @@ impl Service {
                 return self.here(query, &records, none, limit, out);
             }
         }
+        if let Some((fakes, ttl)) = self.server.fakes()
+            && faking::write_reverse(query, (fakes, ttl), limit, out)
+        {
+            return (Some(Became::Here), Outcome::Replied);
+        }
         let is_whole = whole.is_some();
         let mut facts = self.facts(query.kind(), name, asker);
         if !self.server.asks_for_local_names
@@ -316,10 +302,29 @@ impl Service {
         let facts_name = facts.destination.known().and_then(Host::name).cloned();
         let generation = self.ways.generation();
         let policies = &generation.spec().policies;
-        let end = self
-            .server
-            .decide(&mut facts, policies, generation.number());
+        let number = generation.number();
+        let of = asked(&facts);
+        let mut end = self.server.decide(&mut facts, policies, number);
+        let is_faked = matches!(end, QueryEnd::Fake(_));
+        if let QueryEnd::Fake(rule) = end {
+            let is_address = matches!(query.kind(), kind::A | kind::AAAA);
+            let name = facts_name.clone().filter(|_| is_whole && is_address);
+            if let Some((name, (fakes, ttl))) = name.zip(self.server.fakes()) {
+                trail.rule = rule;
+                if let Some(fake) = fakes.tell(&name) {
+                    faking::write(query, fake, ttl, limit, out);
+                    return (Some(Became::Here), Outcome::Replied);
+                }
+                let fakes = Arc::clone(fakes);
+                let of = AskedOf::Giving(Giving { fakes, name, ttl });
+                let told = Told::new(asker.told(), query.kind(), None);
+                return self.wait((message, query), (of, told), asker, (ends, client), out);
+            }
+            end = self.server.follow(of, rule, policies, number);
+        }
         let (at, mut upstream) = match end {
+            // Asked for as flows leave, above.
+            QueryEnd::Fake(_) => return ended(refuse(query, DnsEnd::NoData, "", limit, out)),
             QueryEnd::Ask(at, upstream, rule) => {
                 trail.rule = rule;
                 (at, upstream)
@@ -383,9 +388,30 @@ impl Service {
                 Heard::Failed(_) => Became::Failed,
             };
             told.heard(&heard, &shared.correlation, now, self.now);
-            write_heard(query, &heard, now, limit, out);
+            write_heard(query, &heard, is_faked, now, limit, out);
             return (Some(became), Outcome::Replied);
         }
+        let of = AskedOf::Upstream(Box::new(AskedUpstream {
+            question: folded.view().to_owned(),
+            host,
+            upstream,
+            judge,
+            is_faked,
+        }));
+        self.wait((message, query), (of, told), asker, (ends, client), out)
+    }
+
+    /// A place for a query whose answer is not there.
+    fn wait(
+        &self,
+        (message, query): (&[u8], &Query<'_>),
+        (of, told): (AskedOf, Told),
+        asker: Asker,
+        (ends, client): (&Ends, IpAddr),
+        out: &mut Vec<u8>,
+    ) -> (Option<Became>, Outcome) {
+        let (shared, limits) = (self.ways.shared(), &self.server.limits);
+        let limit = room(query, asker.network);
         let sender = match asker.network {
             Network::Udp if !client.is_loopback() => Sender::Claimed,
             _ => Sender::Sure,
@@ -399,16 +425,15 @@ impl Service {
         };
         let asking = Asking {
             message: message.into(),
-            question: folded.view().to_owned(),
-            host,
-            upstream,
-            judge,
-            ways: self.ways.clone().of(ends),
-            network: asker.network,
-            told,
+            of,
+            by: AskedBy {
+                ways: self.ways.clone().of(ends),
+                network: asker.network,
+                told,
+                server: Arc::clone(&self.server),
+                entry: None,
+            },
             is_private: asker.is_private,
-            server: Arc::clone(&self.server),
-            entry: None,
             place,
         };
         (None, Outcome::Asking(Box::new(asking)))
@@ -488,97 +513,4 @@ fn ended(became: Became) -> (Option<Became>, Outcome) {
         _ => Outcome::Replied,
     };
     (Some(became), outcome)
-}
-
-impl Asking {
-    /// Asks, and appends the reply to `out`; nothing, where there is none.
-    pub(super) async fn finish(mut self, out: &mut Vec<u8>) {
-        let message = std::mem::take(&mut self.message);
-        // It could be read before.
-        let Ok(query) = parse_query(&message) else {
-            return;
-        };
-        let begin = out.len();
-        let became = match self.in_hosts_file(&query, out).await {
-            true => Some(Became::Here),
-            false => self.ask(&query, out).await,
-        };
-        if self.is_private && out.len() > begin {
-            pad(&query, begin, out);
-        }
-        if let Some(entry) = self.entry.take() {
-            let from = match became {
-                Some(Became::Asked | Became::Failed) => "upstream",
-                Some(Became::Stale) => "stale",
-                _ => "policy",
-            };
-            let reply = out.get(begin..).unwrap_or(&[]);
-            entry.write(&self.server, (&message, reply), from);
-        }
-        self.place.answered();
-        if let Some(became) = became {
-            self.ways.shared().dns.count(became);
-        }
-    }
-
-    /// Whether the system's hosts file has the name, as it is now; then the reply is written.
-    async fn in_hosts_file(&self, query: &Query<'_>, out: &mut Vec<u8>) -> bool {
-        let Some(name) = &self.host else {
-            return false;
-        };
-        let fixed = self.upstream.look_in_hosts_file(name).await;
-        if fixed.is_empty() {
-            return false;
-        }
-        let records = addresses(query.kind(), &fixed);
-        let correlation = &self.ways.shared().correlation;
-        self.told
-            .fixed(&fixed, FIXED_FOR, correlation, correlation::now());
-        let reply = Reply {
-            records: &records,
-            negative: records.is_empty().then_some(FIXED_FOR),
-            ..Reply::default()
-        };
-        reply.write(query, room(query, self.network), out);
-        true
-    }
-
-    async fn ask(&mut self, query: &Query<'_>, out: &mut Vec<u8>) -> Option<Became> {
-        let mut heard = self.upstream.ask(&self.question, &self.ways).await;
-        let by_rule = loop {
-            let verdict = self.judge.as_mut().map(|judge| judge.judge(&heard));
-            match verdict.unwrap_or(Verdict::Given) {
-                Verdict::Given => break None,
-                Verdict::Ask(other) => heard = other.ask(&self.question, &self.ways).await,
-                Verdict::Here(end, rule) => break Some((end, rule)),
-            }
-        };
-        let (limit, now) = (room(query, self.network), clock::now());
-        if let (Some(entry), Some(judge)) = (&mut self.entry, &self.judge) {
-            entry.trail.at = Some(judge.at());
-        }
-        if let Some((end, rule)) = by_rule {
-            let why = Words::of_rule(BY_ANSWER, rule.as_ref());
-            if let Some(entry) = &mut self.entry {
-                entry.trail.rule = rule;
-            }
-            return Some(refuse(query, end, why.as_str(), limit, out));
-        }
-        let correlation = &self.ways.shared().correlation;
-        self.told
-            .heard(&heard, correlation, now, correlation::now());
-        write_heard(query, &heard, now, limit, out);
-        if let Heard::Failed(failure) = &heard
-            && self.ways.shared().dns_failures.is_due(Instant::now())
-        {
-            // No name is said: the log is not for what people ask.
-            let why = &*failure.why;
-            tracing::warn!(%why, "a query got no answer (told once a minute; `diagnostics` counts them)");
-        }
-        Some(match heard {
-            Heard::Told(_) => Became::Asked,
-            Heard::Stale(_) => Became::Stale,
-            Heard::Failed(_) => Became::Failed,
-        })
-    }
 }

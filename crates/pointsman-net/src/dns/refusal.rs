@@ -32,9 +32,12 @@ pub(super) fn refuse(
         DnsEnd::Drop => return Became::Dropped,
         DnsEnd::Refused => code::REFUSED,
         DnsEnd::NoName => code::NX_DOMAIN,
-        DnsEnd::Ask(_) | DnsEnd::Follow | DnsEnd::NoData | DnsEnd::Pass | DnsEnd::Zero => {
-            code::NO_ERROR
-        }
+        DnsEnd::Ask(_)
+        | DnsEnd::Fake
+        | DnsEnd::Follow
+        | DnsEnd::NoData
+        | DnsEnd::Pass
+        | DnsEnd::Zero => code::NO_ERROR,
     };
     let is_negative = zero.is_none() && code != code::REFUSED;
     let reply = Reply {

@@ -26,11 +26,17 @@ pub(super) fn room(query: &Query<'_>, network: Network) -> usize {
 pub(super) fn write_heard(
     query: &Query<'_>,
     heard: &Heard,
+    is_faked: bool,
     now: Instant,
     limit: usize,
     out: &mut Vec<u8>,
 ) {
     match heard {
+        // Of a name whose address is fake the old one is no more told than the new one.
+        Heard::Told(kept) | Heard::Stale(kept) if is_faked => {
+            kept.message
+                .write_services(query, kept.age(now), limit, out);
+        }
         Heard::Told(kept) => {
             kept.message.write(query, kept.age(now), limit, None, out);
         }

@@ -18,7 +18,7 @@ use crate::case::{Case, micros};
 use crate::datagram::Association;
 use crate::guest::Gone;
 use crate::inbound::{self, Exchanged, Payload, REFUSED, Server, Unserved};
-use crate::outbound::{DialError, Errand, Opened, Pick};
+use crate::outbound::{DialError, Errand, Failure, Opened, Pick};
 use crate::record::{End, Note, chain};
 use crate::relay::{self, Limits};
 use crate::stream::Stream;
@@ -74,7 +74,10 @@ impl Flow {
         match flow.client.payload {
             Payload::Datagrams(announced) => Err(flow.associate(announced)),
             Payload::Bytes | Payload::Request(_) => {
-                flow.case.note_name();
+                if let Err(refused) = flow.case.note_name() {
+                    let refusal = Unserved::Failed(Failure::HostUnreachable);
+                    return Err(flow.refuse(refusal, refused).await);
+                }
                 Ok(flow)
             }
         }

@@ -34,6 +34,12 @@ pub enum DialError {
         /// The address.
         address: IpAddr,
     },
+    /// The address stands for a name, and is no host's.
+    #[error("{}", guard::fake_address(*address))]
+    FakeAddress {
+        /// The address.
+        address: IpAddr,
+    },
     /// The name leads where no flow of that client is taken.
     #[error("{0}")]
     Nowhere(Nowhere),
@@ -284,6 +290,7 @@ impl DialError {
             | Self::NoDatagrams { .. }
             | Self::Nowhere(_)
             | Self::NotYet { .. }
+            | Self::FakeAddress { .. }
             | Self::OwnListener { .. }
             | Self::Refuses { .. }
             | Self::Shut { .. }
@@ -309,6 +316,7 @@ impl DialError {
             Self::LocalAddress { address } => Some(guard::local_address(*address)),
             Self::NoDatagrams { outbound, why } => Some(guard::no_udp(outbound, why)),
             Self::Nowhere(nowhere) => Some(nowhere.refused()),
+            Self::FakeAddress { address } => Some(guard::fake_address(*address)),
             Self::OwnListener { at } => Some(guard::own_listener(at)),
             _ => None,
         }
@@ -323,6 +331,7 @@ impl DialError {
             | Self::LocalAddress { .. }
             | Self::NoDatagrams { .. }
             | Self::Nowhere(_)
+            | Self::FakeAddress { .. }
             | Self::OwnListener { .. }
             | Self::Shut { .. } => Fault::OutboundRefuses,
             Self::Login { .. } => Fault::Login,
@@ -372,7 +381,7 @@ impl DialError {
                 io::ErrorKind::TimedOut => Failure::TimedOut,
                 _ => Failure::General,
             },
-            Self::Unresolved { .. } => Failure::HostUnreachable,
+            Self::FakeAddress { .. } | Self::Unresolved { .. } => Failure::HostUnreachable,
         }
     }
 }

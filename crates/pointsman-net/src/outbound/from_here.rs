@@ -153,6 +153,11 @@ impl Ways {
 
     /// The same of an address of either transport.
     pub(crate) fn refuse_own_at(&self, at: At) -> Result<(), DialError> {
+        if let Some(to) = at.address()
+            && self.dialer().is_fake(to.ip())
+        {
+            return Err(DialError::FakeAddress { address: to.ip() });
+        }
         match self.shared.arrives_at(&at) {
             true => Err(DialError::OwnListener { at }),
             false => Ok(()),

@@ -75,8 +75,8 @@ async fn probes_that_were_asked_for_are_set_at_once() {
         (Probing::Never, false),
     ] {
         let dialer = Dialer {
-            mark: None,
             keepalive,
+            ..Dialer::default()
         };
         let limit = Duration::from_secs(20);
         let made = dialer

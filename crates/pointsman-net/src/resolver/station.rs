@@ -5,6 +5,7 @@
 //! keeps it. What no resolver would ask any more is dropped with the last one that did.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::system::System;
 use super::tally::Tally;
 use super::turns::{Fastest, Silences};
 use super::way::Reached;
+use crate::fake::FakeHome;
 
 /// What resolvers share, over all generations.
 #[derive(Debug, Default)]
@@ -29,6 +31,7 @@ pub struct Station {
     pub(super) questions: Arc<Questions>,
     pub(super) silences: Silences,
     pub(super) sockets: Sockets,
+    pub(crate) fakes: FakeHome,
     upstreams: Mutex<HashMap<Arc<[Reached]>, Weak<Upstreams>>>,
     lines: Mutex<HashMap<Reached, Weak<Line>>>,
     next: AtomicU64,
@@ -55,6 +58,15 @@ impl Station {
     pub fn new(system: System) -> Self {
         Self {
             system,
+            ..Self::default()
+        }
+    }
+
+    /// One that keeps in that directory what outlives the daemon.
+    #[must_use]
+    pub fn within(state: Option<&Path>) -> Self {
+        Self {
+            fakes: FakeHome::within(state),
             ..Self::default()
         }
     }

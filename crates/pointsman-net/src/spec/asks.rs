@@ -58,9 +58,14 @@ pub(crate) fn unasked(name: &Domain, end: Option<DnsEnd>) -> NotFound {
             families: Families::default(),
             from,
         },
-        Some(DnsEnd::Ask(_) | DnsEnd::Drop | DnsEnd::Follow | DnsEnd::Pass | DnsEnd::Refused) => {
-            NotFound::Failed("a rule of `dns` refuses it".into())
-        }
+        Some(
+            DnsEnd::Ask(_)
+            | DnsEnd::Drop
+            | DnsEnd::Fake
+            | DnsEnd::Follow
+            | DnsEnd::Pass
+            | DnsEnd::Refused,
+        ) => NotFound::Failed("a rule of `dns` refuses it".into()),
         None => {
             let why = "it means nothing to the world, and no rule of `dns` sends it to an upstream";
             NotFound::Failed(why.into())

@@ -16,6 +16,7 @@ use pointsman_spec::outbound::Outbound;
 
 use self::follow::{Follow, Followed};
 use super::Number;
+use crate::fake::Fakes;
 use crate::resolver::{ByName, Heard, Station, Upstream, UpstreamCounts};
 
 /// What doors that speak DNS lead to.
@@ -32,6 +33,8 @@ pub struct DnsServer {
     /// Whether names that mean nothing to the world are asked for all the same.
     pub(crate) asks_for_local_names: bool,
     pub(crate) limits: DnsLimits,
+    /// Addresses that stand for names, and how many seconds each answer holds.
+    fake: Option<(Arc<Fakes>, u32)>,
 }
 
 /// What becomes of a query.
@@ -39,6 +42,8 @@ pub struct DnsServer {
 pub(crate) enum QueryEnd {
     /// It is asked there, at the upstream of that number, as the rule says.
     Ask(usize, Arc<Upstream>, Option<Origin>),
+    /// It is answered with a fake address; what is no address is asked for as [`DnsServer::follow`] says.
+    Fake(Option<Origin>),
     /// It is answered here, as the rule says.
     Here(DnsEnd, Option<Origin>),
     /// All flows to the name are refused, by this rule first: it is as if there were no such name, or it is not answered.
@@ -93,6 +98,10 @@ impl DnsServer {
             hosts: Arc::new(ByName::new(spec.hosts.iter().cloned())),
             asks_for_local_names: spec.asks_for_local_names,
             limits: spec.limits,
+            fake: spec.fake.as_ref().map(|spec| {
+                let ttl = u32::try_from(spec.ttl.as_secs()).unwrap_or(u32::MAX);
+                (station.fakes.of(spec), ttl)
+            }),
         }
     }
 
@@ -210,30 +219,42 @@ impl DnsServer {
         policies: &[Arc<Policy>],
         number: Number,
     ) -> QueryEnd {
-        let name = facts.destination.known().and_then(Host::name).cloned();
-        let client = facts
-            .source
-            .known()
-            .map(|client| client.ip().to_canonical());
+        let (name, client) = asked(facts);
         let decision = self.policy.decide_known(facts);
         let end = decision.as_ref().and_then(|decision| decision.outbound);
         let rule = decision.and_then(|decision| decision.rule);
         match end.and_then(|end| self.end(end)) {
             Some(DnsEnd::Ask(at)) => self.ask(*at, rule),
-            Some(DnsEnd::Follow) => {
-                let followed = self.follow.as_ref().zip(name.or_else(unnamed));
-                let followed =
-                    followed.map(|(follow, name)| follow.ask(&name, client, policies, number));
-                match followed {
-                    Some(Followed::Ask(at)) => self.ask(at, rule),
-                    Some(Followed::Refused(action, rule)) => QueryEnd::FlowsRefused(action, rule),
-                    Some(Followed::Nobody(why)) => QueryEnd::Undecided(why),
-                    None => QueryEnd::Undecided("there is no policy to follow".into()),
-                }
+            Some(DnsEnd::Fake) if self.fake.is_some() => QueryEnd::Fake(rule),
+            Some(DnsEnd::Fake | DnsEnd::Follow) => {
+                self.follow((name, client), rule, policies, number)
             }
             Some(end) => QueryEnd::Here(*end, rule),
             None => QueryEnd::Undecided("no rule says who is asked for this name".into()),
         }
+    }
+
+    /// Who is asked for a name is where its flows leave.
+    pub(crate) fn follow(
+        &self,
+        (name, client): (Option<Domain>, Option<IpAddr>),
+        rule: Option<Origin>,
+        policies: &[Arc<Policy>],
+        number: Number,
+    ) -> QueryEnd {
+        let followed = self.follow.as_ref().zip(name.or_else(unnamed));
+        let followed = followed.map(|(follow, name)| follow.ask(&name, client, policies, number));
+        match followed {
+            Some(Followed::Ask(at)) => self.ask(at, rule),
+            Some(Followed::Refused(action, rule)) => QueryEnd::FlowsRefused(action, rule),
+            Some(Followed::Nobody(why)) => QueryEnd::Undecided(why),
+            None => QueryEnd::Undecided("there is no policy to follow".into()),
+        }
+    }
+
+    /// The addresses that stand for names, and how many seconds each answer holds.
+    pub(crate) fn fakes(&self) -> Option<(&Arc<Fakes>, u32)> {
+        self.fake.as_ref().map(|(fakes, ttl)| (fakes, *ttl))
     }
 
     /// The name of an upstream.
@@ -259,6 +280,13 @@ fn looks_at_addresses(policy: &Policy) -> bool {
             .is_some_and(|it| it.any_test(&mut |test| of_addresses(test)));
     });
     looks
+}
+
+/// The name that is asked for, and who asks.
+pub(crate) fn asked(facts: &Facts) -> (Option<Domain>, Option<IpAddr>) {
+    let name = facts.destination.known().and_then(Host::name).cloned();
+    let client = facts.source.known();
+    (name, client.map(|client| client.ip().to_canonical()))
 }
 
 /// A name that no rule speaks of: the root, and what ends in no name of hosts, is asked for where flows to it would leave.

@@ -60,6 +60,7 @@ async fn asking(server: NameServer, limits: DnsLimits) -> Stage {
         follow: None,
         hosts: Vec::new(),
         asks_for_local_names: false,
+        fake: None,
         limits,
     };
     let station = Arc::<Station>::default();

@@ -53,6 +53,19 @@ impl Sip {
     }
 }
 
+/// The hash of some bytes under a key: the same on every system and in every version, for what is kept.
+#[must_use]
+pub fn keyed_hash(key: Key, bytes: &[u8]) -> u64 {
+    let mut sip = Sip::new(key);
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        sip.take(u64::from_le_bytes(word));
+    }
+    sip.take(bytes.len() as u64);
+    sip.finish()
+}
+
 #[inline(always)]
 fn round(v: &mut [u64; 4]) {
     v[0] = v[0].wrapping_add(v[1]);

@@ -77,7 +77,7 @@ impl Reply<'_> {
 }
 
 /// A pointer to the name of the question.
-const ASKED: [u8; 2] = [0xc0, 0x0c];
+pub(super) const ASKED: [u8; 2] = [0xc0, 0x0c];
 
 fn write_record(record: &OwnRecord<'_>, out: &mut Vec<u8>) {
     let fields = |kind: u16, out: &mut Vec<u8>| {
@@ -111,7 +111,7 @@ fn write_record(record: &OwnRecord<'_>, out: &mut Vec<u8>) {
 }
 
 /// A SOA record of the name itself, which says that for so many seconds nothing else is there.
-fn write_soa(seconds: u32, out: &mut Vec<u8>) {
+pub(super) fn write_soa(seconds: u32, out: &mut Vec<u8>) {
     const HOST: &[u8] = b"\x09localhost\x00";
     const MAILBOX: &[u8] = b"\x06nobody\x07invalid\x00";
     const NUMBERS: [u32; 4] = [1, 3600, 1200, 604_800];

@@ -129,6 +129,11 @@ fn check_response(bytes: &[u8]) {
     };
     for limit in [512, MAX_MESSAGE] {
         let mut out = Vec::new();
+        let whole = kept.write_services(&query, 3, limit, &mut out);
+        assert!(out.len() <= limit.max(HEADER + query.question().len() + 11));
+        let read = dns::parse_response(&out).expect("what was written");
+        assert_eq!(read.is_truncated(), !whole);
+        let mut out = Vec::new();
         let whole = kept.write(&query, 3, limit, None, &mut out);
         assert!(out.len() <= limit.max(HEADER + query.question().len() + 11));
         let read = dns::parse_response(&out).expect("what was written");

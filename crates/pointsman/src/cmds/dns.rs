@@ -5,7 +5,7 @@ mod query;
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
-use pointsman_api::{KnownNames, route};
+use pointsman_api::{FakeName, KnownNames, route};
 use pointsman_policy::shown::plain;
 
 use self::query::QueryArgs;
@@ -23,6 +23,12 @@ pub(crate) struct DnsArgs {
 /// What is asked of the DNS server.
 #[derive(Debug, Subcommand)]
 enum What {
+    /// The fake addresses of a name, or the name of one
+    Fake {
+        /// A name, or a fake address
+        #[arg(value_name = "NAME|ADDRESS")]
+        of: String,
+    },
     /// The names that clients were told for an address
     Names {
         /// The address
@@ -39,6 +45,7 @@ enum What {
 
 pub(crate) fn run(global: &Global, args: &DnsArgs, out: &mut Out) -> Result<(), Stop> {
     match &args.what {
+        What::Fake { of } => fake(global, of, out),
         What::Names { address, client } => names(global, *address, *client, out),
         What::Query(args) => query::run(global, args, out),
     }
@@ -75,4 +82,17 @@ fn names(
         ))),
         false => Ok(()),
     }
+}
+
+fn fake(global: &Global, of: &str, out: &mut Out) -> Result<(), Stop> {
+    let known: FakeName = control::get(global, &route::filled(route::DNS_FAKE, of))?;
+    out.answer(&known, |out| {
+        let addresses = [&known.v4, &known.v6].into_iter().flatten();
+        let addresses: Vec<&str> = addresses.map(String::as_str).collect();
+        out.line(format_args!(
+            "{} {}",
+            plain(&known.name),
+            plain(&addresses.join(" "))
+        ))
+    })
 }

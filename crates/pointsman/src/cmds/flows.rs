@@ -240,7 +240,11 @@ fn going(record: &FlowRecord) -> String {
 /// Where it goes; for a forward, which knows its own targets, its name.
 fn place(record: &FlowRecord) -> String {
     let host = record.destination.host.as_deref();
-    let host = host.or(record.domain.as_deref());
+    let host = match record.dns_name_from.as_deref() {
+        // It was gone to by an address that stands for the name.
+        Some("answer" | "fake") => record.domain.as_deref().or(host),
+        _ => host.or(record.domain.as_deref()),
+    };
     let forward = record.inbound.name.as_deref();
     let forward = forward.filter(|_| record.inbound.kind == "forward");
     // Who was not let in, or left, asked for nothing.

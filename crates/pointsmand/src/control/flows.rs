@@ -292,7 +292,13 @@ pub(crate) async fn explain(State(app): State<Arc<App>>, body: String) -> Respon
     let mut facts = situation.facts.clone();
     if let (Some(Host::Address(address)), None) = (facts.destination.known(), &flow.dns_names) {
         let client = facts.source.known().map(|source| source.ip());
-        facts.sought.to_mut().correlated = app.plane.name_of(client, *address);
+        let fake = app.plane.fake_name(*address);
+        let told = || app.plane.name_of(client, *address);
+        let sought = facts.sought.to_mut();
+        match fake {
+            Some(name) => sought.fake_ip = Fact::Known(name, Provenance::FakeIp),
+            None => sought.correlated = told(),
+        }
     }
     let selection = Selected {
         in_force: &in_force,

@@ -1,13 +1,15 @@
-//! `GET /v1/dns/names`: the names that clients were told for an address.
+//! The names that addresses stand for: those that clients were told, and those of fake addresses.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pointsman_api as api;
+use pointsman_net::plane::Fake;
+use pointsman_policy::Host;
 use serde::Deserialize;
 
 use super::Refusal;
@@ -21,6 +23,7 @@ pub(crate) struct Asked {
     client: Option<String>,
 }
 
+/// `GET /v1/dns/names`: the names that clients were told for an address.
 pub(crate) async fn known_names(
     State(app): State<Arc<App>>,
     Query(asked): Query<Asked>,
@@ -48,6 +51,32 @@ pub(crate) async fn known_names(
     Json(api::KnownNames {
         address: address.to_string(),
         names: names.collect(),
+    })
+    .into_response()
+}
+
+/// `GET /v1/dns/fake/{name}`: the fake addresses of a name, or the name of such an address.
+pub(crate) async fn fake(State(app): State<Arc<App>>, Path(text): Path<String>) -> Response {
+    let missing =
+        |text: String| Refusal(StatusCode::NOT_FOUND, "no-fake-address", text).into_response();
+    let name = match Host::parse(&text) {
+        Ok(Host::Address(address)) => match app.plane.fake_name(address) {
+            Some(name) => name,
+            None => return missing(format!("{address} stands for no name")),
+        },
+        Ok(Host::Name(name)) => name,
+        Err(error) => {
+            let text = format!("`{text}` is neither a name nor an address: {error}");
+            return Refusal(StatusCode::BAD_REQUEST, "bad-name", text).into_response();
+        }
+    };
+    let Some(Fake { v4, v6 }) = app.plane.fake_addresses(&name) else {
+        return missing(format!("{name} has no fake address"));
+    };
+    Json(api::FakeName {
+        name: name.to_string(),
+        v4: v4.map(|it| it.to_string()),
+        v6: v6.map(|it| it.to_string()),
     })
     .into_response()
 }

@@ -44,7 +44,7 @@ use crate::clock::unix_ms;
 
 /// The routes, each path once.
 fn router(app: Arc<App>) -> Router {
-    let methods: [(&str, MethodRouter<Arc<App>>); 24] = [
+    let methods: [(&str, MethodRouter<Arc<App>>); 25] = [
         (route::STATUS, get(handlers::status)),
         (route::DIAGNOSTICS, get(handlers::diagnostics)),
         (route::RELOAD, post(reload::reload)),
@@ -68,6 +68,7 @@ fn router(app: Arc<App>) -> Router {
         (route::DNS, get(flows::dns)),
         (route::DNS_EXPLAIN, get(flows::explain_name)),
         (route::DNS_NAMES, get(known_names::known_names)),
+        (route::DNS_FAKE, get(known_names::fake)),
         (route::OPENAPI, get(handlers::openapi)),
     ];
     let mut router = Router::new();

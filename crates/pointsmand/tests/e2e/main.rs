@@ -32,6 +32,7 @@ mod dialects;
 mod dns;
 mod dns_answers;
 mod encrypted;
+mod fake;
 mod forwards;
 mod full;
 mod games;

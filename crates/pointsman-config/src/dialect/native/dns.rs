@@ -27,7 +27,7 @@ const RESERVED: [&str; 9] = [
 ];
 
 /// Keys that are understood and not built.
-const LATER: [&str; 2] = ["fake_ip", "strip_ech"];
+const LATER: [&str; 1] = ["strip_ech"];
 
 /// What was read.
 #[derive(Default)]
@@ -65,6 +65,7 @@ pub(super) struct ServerKeys<'a> {
     pub(super) limits: Option<&'a Node>,
     pub(super) ask: Option<(&'a Node, &'a Node)>,
     pub(super) undecided: Option<(&'a Node, &'a Node)>,
+    pub(super) fake_ip: Option<(&'a Node, &'a Node)>,
     /// Names with upstreams of their own.
     pub(super) domains: Option<&'a Node>,
 }
@@ -103,6 +104,7 @@ pub(super) fn read<'a>(
         limits: given(&mut keys, "limits"),
         ask: keys.take_pair("ask"),
         undecided: keys.take_pair("undecided"),
+        fake_ip: keys.take_pair("fake_ip"),
         domains: None,
     };
     dns.cache = given(&mut keys, "cache")

@@ -174,7 +174,7 @@ fn is_type_followed(server: &DnsServer, name: &Domain, query_type: Option<u16>) 
                 .outbound
                 .and_then(|end| usize::try_from(end.0).ok());
             let end = end.and_then(|end| server.what.ends.get(end));
-            end == Some(&DnsEnd::Follow)
+            matches!(end, Some(DnsEnd::Fake | DnsEnd::Follow))
         }
         // It depends on who asks.
         Step::Need(_) => true,

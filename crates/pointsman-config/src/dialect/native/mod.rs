@@ -12,6 +12,7 @@ mod certificates;
 mod columns;
 mod defaults;
 mod dns;
+mod fake_ip;
 mod flow_tests;
 mod following;
 mod forwards;
@@ -185,6 +186,15 @@ pub fn read(input: &Input<'_>, parsed: Parsed, problems: &mut Problems) -> Optio
         problems
             .error("missing-policy", &first_line(place), what)
             .hint = Some("`policy: direct` sends every flow out directly".into());
+    }
+    if let (Some((key, _)), Some(server)) = (dns.server.fake_ip, &server)
+        && server.what.fake.is_some()
+        && !inbounds.any
+    {
+        let what = "names get fake addresses, and no inbound takes flows to them: nothing is reached there";
+        problems.warning("fake-unreachable", &key.span, what).hint = Some(
+            "add an inbound of type `socks5`, `http` or `mixed`, or leave `fake_ip` out".into(),
+        );
     }
     let serves = inbounds.any || !forwards.is_empty() || server.is_some();
     if !serves && !problems.has_errors() {

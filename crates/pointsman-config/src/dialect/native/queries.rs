@@ -12,6 +12,7 @@ use pointsman_policy::{Condition, Domain, Node as PolicyNode, OutboundId, Policy
 use super::answers;
 use super::asking::Said;
 use super::dns::{Dns, ServerKeys};
+use super::fake_ip::{self, FAKE};
 use super::following::{self, Context, Used};
 use super::list_files::plain_keys;
 use super::rule_sets::NativeScope;
@@ -39,7 +40,7 @@ const ANSWERS: [(&str, DnsEnd); 5] = [
 const PASS: &str = "pass";
 
 /// Ends that are understood and not built.
-const LATER: [&str; 2] = ["fake", "hosts"];
+const LATER: [&str; 1] = ["hosts"];
 
 /// The end that asks where flows leave.
 const FOLLOW: &str = "follow";
@@ -62,10 +63,11 @@ pub(super) fn read(
         // They hold for flows, too.
         ask: _,
         undecided: _,
+        fake_ip,
         domains,
     } = dns.server;
     let Some((listen_key, listen)) = listen else {
-        let pairs = [rules, policy, answers].into_iter().flatten();
+        let pairs = [rules, policy, answers, fake_ip].into_iter().flatten();
         for key in pairs.map(|(key, _)| key).chain(limits).chain(log) {
             let message = "there is no DNS server that this is for: `dns.listen` is not given";
             problems.warning("unused-key", &key.span, message).hint =
@@ -81,7 +83,8 @@ pub(super) fn read(
     }
     let limits = limits.map_or_else(DnsLimits::default, |node| read_limits(node, problems));
     let has_policy = context.policies.main.is_some();
-    let (mut ends, table) = ends(dns, has_policy);
+    let fakes = fake_ip.and_then(|pair| fake_ip::read(pair, context.rule_sets, problems));
+    let (mut ends, table) = ends(dns, has_policy, fake_ip.is_some());
     let mut body = of_domains(domains, &table, problems);
     let decided = match (rules, policy) {
         (Some((first, _)), Some((second, _))) => {
@@ -102,7 +105,12 @@ pub(super) fn read(
             Some(vec![PolicyNode::Leaf { outbound, origin }])
         }
     };
-    let decided = decided?;
+    let mut decided = decided?;
+    if let (Some(fakes), Some(fake)) = (&fakes, table.find(FAKE)) {
+        decided = fakes.with_except(decided, fake, problems);
+        fakes.check(&decided, fake, has_policy, problems);
+        fakes.overlaps(dns, &doors, context.outbounds, problems);
+    }
     query_checks::unmet(&decided, &listen_key.span, problems);
     body.extend(decided);
     let answers = of_answers(answers, &body, (&ends, &table), (dns, context), problems)?;
@@ -112,9 +120,10 @@ pub(super) fn read(
         problems,
     );
     ends.with_hosts(dns.resolvers.first().map_or(&[][..], |it| &it.hosts));
-    let is_followed = table
-        .find(FOLLOW)
-        .is_some_and(|follow| leads_to(&body).contains(&follow));
+    let all = leads_to(&body);
+    // What is no address of a name that has a fake one is asked for where its flows leave.
+    let followed = [FOLLOW, FAKE].map(|end| table.find(end));
+    let is_followed = followed.iter().flatten().any(|end| all.contains(end));
     let used = match (is_followed, rules.is_some() || policy.is_some()) {
         (false, _) => Used::No,
         (true, true) => Used::Said,
@@ -144,6 +153,7 @@ pub(super) fn read(
         only_aliases,
     });
     query_checks::circles(dns, &what, &doors, problems);
+    what.fake = fakes.map(|fakes| fakes.spec);
     (!doors.is_empty()).then(|| DnsServer {
         what,
         doors,
@@ -160,7 +170,7 @@ fn usual(dns: &Dns<'_>, table: &Outbounds) -> Option<OutboundId> {
 }
 
 /// The ends of rules: upstreams, and answers; where there is a policy of flows, it may be followed.
-fn ends(dns: &Dns<'_>, has_policy: bool) -> (Ends, Outbounds) {
+fn ends(dns: &Dns<'_>, has_policy: bool, has_fakes: bool) -> (Ends, Outbounds) {
     let mut ends = Ends::default();
     for (at, name) in dns.names.iter().enumerate() {
         let id = ResolverId(at);
@@ -179,7 +189,11 @@ fn ends(dns: &Dns<'_>, has_policy: bool) -> (Ends, Outbounds) {
         ends.end(FOLLOW, DnsEnd::Follow);
     }
     ends.end(PASS, DnsEnd::Pass);
+    if has_fakes {
+        ends.end(FAKE, DnsEnd::Fake);
+    }
     let follow = has_policy.then(|| (FOLLOW, Kind::direct()));
+    let fake = has_fakes.then(|| (FAKE, Kind::direct()));
     let asks = dns.names.iter().map(|name| (name.as_str(), Kind::direct()));
     let answers = ANSWERS
         .iter()
@@ -187,7 +201,8 @@ fn ends(dns: &Dns<'_>, has_policy: bool) -> (Ends, Outbounds) {
     let table = Outbounds::with_builtins(
         asks.chain(answers)
             .chain(follow)
-            .chain([(PASS, Kind::direct())]),
+            .chain([(PASS, Kind::direct())])
+            .chain(fake),
     )
     .called("upstream or answer");
     (ends, table)
@@ -203,6 +218,13 @@ fn find(table: &Outbounds, name: &str, span: &Span, problems: &mut Problems) -> 
     if name.eq_ignore_ascii_case(PASS) {
         let message = "`pass` is for `dns.answers`: here an upstream or an answer is named";
         problems.error("unknown-end", span, message);
+        return None;
+    }
+    if name.eq_ignore_ascii_case(FAKE) && table.find(FAKE).is_none() {
+        let message =
+            "`fake` answers with addresses that stand for names, and `dns.fake_ip` is not given";
+        problems.error("unknown-end", span, message).hint =
+            Some("add `fake_ip: {}` to `dns` for the usual ranges".into());
         return None;
     }
     if name.eq_ignore_ascii_case(FOLLOW) && table.find(FOLLOW).is_none() {
@@ -272,7 +294,7 @@ fn of_answers(
         return Some(usual.map(|body| (body, true)));
     };
     let find = |name: &str, span: &Span, problems: &mut Problems| {
-        if [FOLLOW, LATER[0], LATER[1]].contains(&name.to_ascii_lowercase().as_str()) {
+        if [FOLLOW, FAKE, LATER[0]].contains(&name.to_ascii_lowercase().as_str()) {
             let message = format!("`{name}` is for queries: an answer has come");
             problems.error("unknown-end", span, message).hint =
                 Some("name an upstream, which is asked again, an answer, or `pass`".into());

@@ -131,7 +131,7 @@ const OPEN: &str = " max_ttl min_ttl negative_ttl prefetch size stale \
     version via watch weight wifi_ssid write_timeout authority certificate certificates chain dial handshake idle keep_alive most pause program resolve retry served_by \
     answers flows flows_by_client held idle_by_protocol nat offload \
     ask client_rate client_waiting limits strip_ech tcp_clients tcp_idle undecided waiting \
-    max_ttl min_ttl negative_ttl prefetch size stale ";
+    max_ttl min_ttl negative_ttl prefetch size stale except ttl v4 v6 ";
 
 /// Values that are harmless wherever they stand, but under a secret.
 const WORDS: &str = " alias all block bool debug direct error everybody fallback false fastest host:port http https \

@@ -132,9 +132,14 @@ impl Clash<'_> {
         let mode = get(dns, "enhanced-mode").filter(|node| super::says(node));
         match mode.map(|node| (node, node.scalar())) {
             Some((node, Some("fake-ip"))) => {
-                let what = "`enhanced-mode: fake-ip` is not carried over: clients get no addresses that stand for names, so only \
-                            those that ask the proxy for a name are known by it";
-                self.draft.report.lost(place(node), what);
+                let range = get(dns, "fake-ip-range").and_then(Node::scalar);
+                let range = range.map_or_else(String::new, |range| format!(" v4: {range} "));
+                let what = format!(
+                    "`enhanced-mode: fake-ip` is not carried over: clients get no addresses that stand for names, and a flow \
+                     to an address has the name that its client was told it for, where that is one; \
+                     `fake_ip: {{{range}}}` and rules of `dns.rules` that end in `fake` give names such addresses"
+                );
+                self.draft.report.lost(place(node), &*what);
             }
             Some((node, _)) => {
                 let what = "`enhanced-mode` of `dns` is not carried over";

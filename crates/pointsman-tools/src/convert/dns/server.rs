@@ -40,6 +40,7 @@ impl Served {
             asks_for_local_names,
             follow: _,
             hosts: _,
+            fake: _,
             limits: _,
         } = &server.what;
         let own = called(upstreams, names);
@@ -103,6 +104,7 @@ fn word(end: DnsEnd, upstreams: &[String]) -> String {
     let word = match end {
         DnsEnd::Ask(at) => upstreams.get(at).map_or("refused", String::as_str),
         DnsEnd::Drop => "drop",
+        DnsEnd::Fake => "fake",
         DnsEnd::Follow => "follow",
         DnsEnd::NoData => "nodata",
         DnsEnd::NoName => "nxdomain",

@@ -38,7 +38,7 @@ impl SingBox<'_> {
             let what = format!(
                 "the name server `{tag}` (`fakeip`) is not carried over: clients get no addresses that stand for names, so only those \
                  that ask the proxy for a name are known by it; the rules that name it are left out, as sing-box does where it looks a \
-                 name up itself"
+                 name up itself; `dns.fake_ip`, and rules of `dns.rules` that end in `fake`, give names such addresses"
             );
             return self.draft.report.lost(&place, what);
         }

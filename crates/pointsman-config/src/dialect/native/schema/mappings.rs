@@ -438,7 +438,7 @@ const DNS: Mapping = mapping(
         key("answers", Either(&[Text, List(&Rule)])),
         key("bootstrap", Either(&[NAME_SERVER, Items(&NAME_SERVER, 1)])),
         key("cache", ValueKind::Mapping(&DNS_CACHE)),
-        key("fake_ip", Any),
+        key("fake_ip", ValueKind::Mapping(&FAKE_IP)),
         told(
             "log",
             Text,
@@ -463,6 +463,16 @@ const DNS: Mapping = mapping(
         ),
         key("domains", ByName(&NAME)),
         key("family", FAMILY),
+    ],
+);
+
+const FAKE_IP: Mapping = mapping(
+    ("dns", "fake_ip."),
+    &[
+        key("v4", Matching("^(off|[0-9.]+/[0-9]+)$")),
+        key("v6", Matching("^(off|[0-9a-fA-F:.]+/[0-9]+)$")),
+        key("ttl", DURATION),
+        key("except", Either(&[NAME, Items(&NAME, 0)])),
     ],
 );
 

@@ -208,6 +208,7 @@ fn schema_keys() -> seen::Known {
         ("`dns`", "/properties/dns".to_owned()),
         ("`limits`", "/properties/dns/properties/limits".to_owned()),
         ("`cache`", "/properties/dns/properties/cache".to_owned()),
+        ("`fake_ip`", "/properties/dns/properties/fake_ip".to_owned()),
         (
             "a listener of `dns`",
             "/properties/dns/properties/listen/anyOf/1".to_owned(),

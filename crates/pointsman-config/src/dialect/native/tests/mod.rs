@@ -2,6 +2,7 @@
 
 mod crossed;
 mod expansions;
+mod fake_ip;
 mod forwards;
 mod hints;
 mod limits;
