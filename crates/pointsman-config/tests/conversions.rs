@@ -153,6 +153,9 @@ impl Scope for Known<'_> {
     fn ip_rules_resolve(&self) -> bool {
         self.1
     }
+    fn concerns(&self) -> Concerns {
+        Concerns::Queries
+    }
 }
 
 /// The printed list, read.

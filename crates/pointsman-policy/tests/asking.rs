@@ -254,6 +254,7 @@ fn every_variable_has_its_value_or_is_missing() {
             "tls.alpn=N/A",
             "tls.version=N/A",
             "quic.version=N/A",
+            "dns.type=N/A",
             "dscp=N/A",
             "ssh.software=N/A",
             "process.serves=N/A",

@@ -136,7 +136,7 @@ fn what_is_known_and_accepted_is_allowed() {
         expect![[r#"
             2
             --
-            error: `--allow overlap`: there is no such code; did you mean `ambiguous-overlap`?
+            error: `--allow overlap`: there is no such code; did you mean `ambiguous-overlap` or `fake-overlap`?
         "#]],
     );
 }

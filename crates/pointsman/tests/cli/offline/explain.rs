@@ -385,7 +385,7 @@ fn a_look_up_that_nobody_answers_is_told() {
         "c.yaml",
         "version: 1\ninbounds: { a: { type: mixed, listen: \"127.0.0.1:1080\" } }\noutbounds:\n  \
          far: { type: socks5, server: \"proxy.test:1080\" }\n  near: { type: socks5, server: \"127.0.0.1:1\" }\n\
-         dns: { upstreams: { doh: \"https://1.1.1.1/q\" }, hosts: { known.test: 10.0.0.1 }, domains: { lan.test: system } }\n\
+         dns: { upstreams: { none: \"quic://1.1.1.1\" }, hosts: { known.test: 10.0.0.1 }, domains: { lan.test: system } }\n\
          rules:\n  - DOMAIN, far.test, far\n  - DOMAIN, near.test, near\n  - FALLBACK, DIRECT\n",
     )]);
     let hints = |flow: &str| {
@@ -396,7 +396,7 @@ fn a_look_up_that_nobody_answers_is_told() {
             .filter_map(|line| line.strip_prefix("hint: "));
         hints.map(str::to_owned).collect::<Vec<_>>()
     };
-    let why = "can answer (DNS over `https://` is not built yet)";
+    let why = "can answer (DNS over `quic://` is not built yet)";
     assert_eq!(
         hints("a.test:1"),
         [format!(
