@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pointsman_net::record::{Banner, Befell, Fault, Incidents, Limit, Rest, ServerProtocol};
-use pointsman_policy::Host;
 use pointsman_policy::decision::{Decision, Reason};
 use pointsman_policy::fact::{Inbound, InboundKind, Parent, Protocol, Provenance};
 use pointsman_policy::refused::{Refused, Refuser};
+use pointsman_policy::{Domain, Host};
 use serde_json::Value;
 
 use super::*;
@@ -102,12 +102,27 @@ fn full() -> FlowRecord {
     record
 }
 
+/// Those of flows that brought an address: one name was told for it, and several were.
+fn by_address() -> [FlowRecord; 2] {
+    let told = [
+        known(Domain::parse("a.test").unwrap()),
+        Fact::Failed("ambiguous: a.test, b.test".into()),
+    ];
+    told.map(|name| {
+        let mut record = full();
+        record.facts.destination = known(Host::parse("192.0.2.1").unwrap());
+        record.facts.sought.to_mut().correlated = name;
+        record
+    })
+}
+
 /// Keys that access logs have, and the API's record has not.
 const MORE: [&str; 4] = ["sniff", "resolved", "geo", "local"];
 
 #[test]
 fn access_logs_say_what_the_api_says() {
-    for record in [full(), FlowRecord::default()] {
+    let others = [full(), FlowRecord::default()].into_iter();
+    for record in others.chain(by_address()) {
         let told = serde_json::to_value(wire(&record, None)).unwrap();
         let logged = record.to_json();
         let (told, logged) = (told.as_object().unwrap(), logged.as_object().unwrap());
@@ -151,10 +166,13 @@ fn the_reference_has_each_key_of_a_record() {
                 .collect::<Vec<_>>()
         })
         .collect();
-    let Value::Object(line) = full().to_json() else {
-        panic!("a record is an object");
-    };
-    let expected: BTreeSet<String> = line.keys().cloned().collect();
+    let mut expected = BTreeSet::new();
+    for record in by_address() {
+        let Value::Object(line) = record.to_json() else {
+            panic!("a record is an object");
+        };
+        expected.extend(line.keys().cloned());
+    }
     assert_eq!(documented, expected);
 }
 
