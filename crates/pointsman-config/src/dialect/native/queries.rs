@@ -21,7 +21,7 @@ use crate::forward::origin;
 use crate::name_server::{Ends, leads_to};
 use crate::outbounds::Outbounds;
 use crate::problem::{Problems, Span};
-use crate::rule_list::{Fallback, RuleLists};
+use crate::rule_list::{Fallback, FindOutbound, RuleLists};
 use crate::setup::{AnswersSpec, DnsEnd, DnsLimits, DnsServer, Kind, Refusal, ResolverId};
 use crate::tree::{self, Expansion, Lists, LowerContext};
 use crate::value;
@@ -242,19 +242,40 @@ fn of_list(
     problems: &mut Problems,
 ) -> Option<Vec<PolicyNode>> {
     let find = |name: &str, span: &Span, problems: &mut Problems| find(table, name, span, problems);
+    let what = ("the rule list of `dns`", Fallback::Required);
+    let scope = scope(context, Concerns::Queries, &[]);
+    of_lines(node, what, (&find, &scope), context, problems)
+}
+
+fn scope<'a>(
+    context: &Context<'a>,
+    concerns: Concerns,
+    upstreams: &'a [String],
+) -> NativeScope<'a> {
+    NativeScope {
+        rule_sets: context.rule_sets,
+        databases: context.databases,
+        ip_rules_resolve: false,
+        concerns,
+        upstreams,
+    }
+}
+
+/// Rules as lines, where none of them is wrong.
+fn of_lines(
+    node: &Node,
+    (what, fallback): (&str, Fallback),
+    (find, scope): (&FindOutbound<'_>, &NativeScope<'_>),
+    context: &Context<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<PolicyNode>> {
     let lists = RuleLists {
-        outbound: &find,
-        scope: &NativeScope {
-            rule_sets: context.rule_sets,
-            databases: context.databases,
-            ip_rules_resolve: false,
-            concerns: Concerns::Queries,
-            upstreams: &[],
-        },
+        outbound: find,
+        scope,
         sets: &context.rule_sets.sets,
     };
     let mut own = problems.apart();
-    let body = lists.read(node, "the rule list of `dns`", Fallback::Required, &mut own);
+    let body = lists.read(node, what, fallback, &mut own);
     plain_keys(&mut own);
     let failed = own.has_errors();
     problems.absorb(own);
@@ -323,23 +344,9 @@ fn of_answers(
             body
         }
         _ => {
-            let lists = RuleLists {
-                outbound: &find,
-                scope: &NativeScope {
-                    rule_sets: context.rule_sets,
-                    databases: context.databases,
-                    ip_rules_resolve: false,
-                    concerns: Concerns::Answers,
-                    upstreams: &dns.names,
-                },
-                sets: &context.rule_sets.sets,
-            };
-            let mut own = problems.apart();
-            let body = lists.read(node, "`dns.answers`", Fallback::Optional, &mut own);
-            plain_keys(&mut own);
-            let failed = own.has_errors();
-            problems.absorb(own);
-            (!failed).then_some(body)?
+            let what = ("`dns.answers`", Fallback::Optional);
+            let scope = scope(context, Concerns::Answers, &dns.names);
+            of_lines(node, what, (&find, &scope), context, problems)?
         }
     };
     let pass = table.find(PASS);

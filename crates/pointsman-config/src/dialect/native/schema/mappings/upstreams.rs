@@ -7,28 +7,27 @@ use ValueKind::{Any, Either, File, Items, Matching};
 
 pub(super) const NAME_SERVER: ValueKind = Matching("^(system|(udp|tcp|tls|https|h3|quic)://.+)$");
 pub(super) const NAME_SERVERS: ValueKind = Items(&Either(&[NAME_SERVER, ONE_OF_SEVERAL]), 1);
+const ADDRESS: Key = needed_told(
+    "address",
+    NAME_SERVER,
+    "`udp://ADDRESS[:PORT]`, `tcp://...`, `tls://HOST[:PORT]`, `https://HOST[:PORT]/PATH`",
+);
+const VIA: Key = told("via", NAME, "The outbound that it is asked by");
+const TIMEOUT: Key = told("timeout", DURATION, "What a question of a client may take");
+const ADDRESSES: Key = told(
+    "addresses",
+    Either(&[Matching("[.:]"), Items(&Matching("[.:]"), 0)]),
+    "Where a server by name is, so that nobody is asked for the name",
+);
+const CLIENT_SUBNET: Key = told("client_subnet", Any, "Not yet");
+const TLS: Key = told(
+    "tls",
+    ValueKind::Mapping(&PROOF),
+    "How the server proves who it is",
+);
 const ONE_OF_SEVERAL: ValueKind = ValueKind::Mapping(&mapping(
     ("", ""),
-    &[
-        needed_told(
-            "address",
-            NAME_SERVER,
-            "`udp://ADDRESS[:PORT]`, `tcp://...`, `tls://HOST[:PORT]`, `https://HOST[:PORT]/PATH`",
-        ),
-        told("via", NAME, "The outbound that it is asked by"),
-        told("timeout", DURATION, "What a question of a client may take"),
-        told(
-            "addresses",
-            Either(&[Matching("[.:]"), Items(&Matching("[.:]"), 0)]),
-            "Where a server by name is, so that nobody is asked for the name",
-        ),
-        told("client_subnet", Any, "Not yet"),
-        told(
-            "tls",
-            ValueKind::Mapping(&PROOF),
-            "How the server proves who it is",
-        ),
-    ],
+    &[ADDRESS, VIA, TIMEOUT, ADDRESSES, CLIENT_SUBNET, TLS],
 ));
 /// Several servers, with what they share.
 const fn several(list: Key) -> [Key; 7] {
@@ -81,29 +80,17 @@ pub(super) const FASTEST: ValueKind =
 pub(super) const UPSTREAM: ValueKind = ValueKind::Mapping(&mapping(
     ("dns", "upstreams.*."),
     &[
-        needed_told(
-            "address",
-            NAME_SERVER,
-            "`udp://ADDRESS[:PORT]`, `tcp://...`, `tls://HOST[:PORT]`, `https://HOST[:PORT]/PATH`",
-        ),
+        ADDRESS,
         told(
             "reuse",
             DURATION_OR_OFF,
             "How long a connection to it stays though nobody asks",
         ),
-        told("via", NAME, "The outbound that it is asked by"),
-        told("timeout", DURATION, "What a question of a client may take"),
-        told(
-            "addresses",
-            Either(&[Matching("[.:]"), Items(&Matching("[.:]"), 0)]),
-            "Where a server by name is, so that nobody is asked for the name",
-        ),
-        told("client_subnet", Any, "Not yet"),
-        told(
-            "tls",
-            ValueKind::Mapping(&PROOF),
-            "How the server proves who it is",
-        ),
+        VIA,
+        TIMEOUT,
+        ADDRESSES,
+        CLIENT_SUBNET,
+        TLS,
     ],
 ));
 
